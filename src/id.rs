@@ -1,0 +1,130 @@
+//! Names of things that other systems gave us: tasks, projects, storages, requests.
+//!
+//! They are compared as text and never interpreted. This module uses nothing else of ours.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// A task of the annotation application, as that application writes it.
+///
+/// A number and its decimal text are the same task: `17` equals `"17"`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct TaskId(Arc<str>);
+
+/// A project of the annotation application, as that application writes it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct ProjectId(Arc<str>);
+
+/// The name of a storage: a configured bucket. A closed set, so it may be a metric label.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String")]
+pub struct StorageName(Arc<str>);
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ParseIdError {
+    /// Nothing to compare.
+    #[error("an id is empty")]
+    Empty,
+    /// Longer than [`MAX_ID_LEN`] bytes.
+    #[error("an id is longer than 128 bytes")]
+    TooLong,
+    /// A control character, or in a storage name anything but letters, digits, `-`, `_` and `.`.
+    #[error("an id has a character that is not allowed")]
+    Character,
+}
+
+/// The longest id in bytes.
+pub const MAX_ID_LEN: usize = 128;
+
+impl TaskId {
+    /// Parses a non-empty text of at most [`MAX_ID_LEN`] bytes without control characters.
+    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
+        checked(text, |c| !c.is_control()).map(Self)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ProjectId {
+    /// Parses a non-empty text of at most [`MAX_ID_LEN`] bytes without control characters.
+    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
+        checked(text, |c| !c.is_control()).map(Self)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl StorageName {
+    /// Parses letters, digits, `-`, `_` and `.`, at most [`MAX_ID_LEN`] bytes.
+    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
+        checked(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c)).map(Self)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for StorageName {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ProjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for StorageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn checked(text: &str, allowed: impl Fn(char) -> bool) -> Result<Arc<str>, ParseIdError> {
+    match text {
+        "" => Err(ParseIdError::Empty),
+        _ if text.len() > MAX_ID_LEN => Err(ParseIdError::TooLong),
+        _ if !text.chars().all(allowed) => Err(ParseIdError::Character),
+        _ => Ok(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_checked_text() {
+        let long = "x".repeat(MAX_ID_LEN + 1);
+        for (text, want) in [
+            ("17", None),
+            ("task 9/ä", None),
+            ("", Some(ParseIdError::Empty)),
+            (long.as_str(), Some(ParseIdError::TooLong)),
+            ("a\nb", Some(ParseIdError::Character)),
+        ] {
+            assert_eq!(TaskId::parse(text).err(), want, "{text:?}");
+        }
+        assert_eq!(StorageName::parse("a b").err(), Some(ParseIdError::Character));
+    }
+}

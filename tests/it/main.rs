@@ -1,0 +1,2 @@
+//! The one integration binary: real sockets on port 0, no sleeps.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
