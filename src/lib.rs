@@ -1,4 +1,58 @@
-//! mediagate serves private S3 media to annotation frontends.
+//! mediagate serves private S3 media to annotation frontends: the architecture.
+//!
+//! One crate, one binary. Modules are self-named (`gateway.rs` beside `gateway/`), and lower lines are used by
+//! higher ones, never the reverse; `tests/it/architecture.rs` keeps the table.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`cli`] | what an operator types |
+//! | [`app`] | composition root: a configuration becomes listeners and tasks |
+//! | [`config`] | layered sources into the structs that the modules own |
+//! | [`gateway`] | the hot path: admit, route, authorise, locate, deliver, respond |
+//! | [`control`] | health, metrics, minting; its own port, thread and runtime |
+//! | [`server`] | listeners, TLS, PROXY protocol, limits, timeouts, drain; knows no product noun |
+//! | [`lifecycle`] | signals, soft and hard shutdown |
+//! | [`telemetry`] | log lines, the metric registry |
+//! | [`access`] | who may ask: client addresses, networks, tokens; pure, time is an argument |
+//! | [`s3`] | signing, reading, credentials |
+//! | [`egress`] | outgoing connections |
+//! | [`object`] | what is asked for: buckets, keys, ranges, conditions |
+//! | [`id`] | names that other systems gave us |
+//!
+//! # The way of a request
+//!
+//! [`server`] accepts a connection, reads a PROXY header where one is due, makes TLS, and hands every request with its
+//! peer to [`gateway::Gateway::handle`]. There it goes down one page, once:
+//!
+//! 1. **admit**: the client's address, by the trusted proxies' word or the socket's, is in the networks;
+//! 2. **route**: a path of ours names an object, everything else is forwarded;
+//! 3. **authorise**: the token's signature and claims make a [`access::Grant`], which must cover object and task;
+//! 4. **locate**: the storage of the object's bucket with the longest prefix;
+//! 5. **deliver**: a presigned URL from the cache, or a signed GET whose body is passed on as it is pulled;
+//! 6. **respond**: the header policy, in one place.
+//!
+//! Each stage takes proof and returns proof; errors leave through one table, [`gateway::Error`]. Permits and the tally of
+//! what was sent live inside the response body, so that they end with its last byte, or when the client leaves. Nothing
+//! on this way writes to a database, spawns, or buffers a body.
+//!
+//! # What changes while it runs
+//!
+//! A configuration makes one generation: networks, keys, storages, connections. It is replaced as a whole
+//! ([`gateway::Gateway::replace`]); requests under way keep the one they began with. Credentials and key sets are refreshed
+//! by tasks of their generation, ahead of need; the hot path reads what is there.
 
+pub mod access;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod control;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod egress;
+pub mod gateway;
 pub mod id;
+pub mod lifecycle;
 pub mod object;
+pub mod s3;
+pub mod server;
+pub mod telemetry;

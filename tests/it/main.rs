@@ -1,2 +1,12 @@
 //! The one integration binary: real sockets on port 0, no sleeps.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod architecture;
+mod attacks;
+mod forward;
+mod operate;
+mod redirect;
+mod s3;
+mod stream;
+mod support;
+mod token;

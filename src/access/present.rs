@@ -1,0 +1,124 @@
+//! Where a request carries its token.
+//!
+//! A bearer, else the query parameter `token`, else the cookie. The first place that has something is the one that
+//! counts: a bad token there is an error and never a reason to look at the next place, since whoever can set a
+//! cookie must not be able to stand in for a header that was refused. Two in one place are refused, too.
+
+use std::{borrow::Cow, fmt};
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::error::Error;
+
+/// The name of the cookie that carries a token.
+pub const COOKIE: &str = "mediagate_token";
+
+/// A token as it was presented; nothing of it is verified, and it cannot be printed.
+pub struct Presented<'a> {
+    text: Cow<'a, str>,
+    source: TokenSource,
+}
+
+/// Where a token was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenSource {
+    /// `Authorization: Bearer`.
+    Header,
+    /// The query parameter `token`.
+    Query,
+    /// The cookie [`COOKIE`].
+    Cookie,
+}
+
+/// Finds the token of a request.
+///
+/// Fails with [`Error::TokenMissing`] where there is none, [`Error::TokenAmbiguous`] where one place has two, and
+/// [`Error::TokenMalformed`] where it cannot be text.
+pub fn present<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Presented<'a>, Error> {
+    if let Some(text) = bearer(headers)? {
+        return Ok(Presented { text: text.into(), source: TokenSource::Header });
+    }
+    if let Some(text) = query.map(from_query).transpose()?.flatten() {
+        return Ok(Presented { text, source: TokenSource::Query });
+    }
+    match cookie(headers)? {
+        Some(text) => Ok(Presented { text: text.into(), source: TokenSource::Cookie }),
+        None => Err(Error::TokenMissing),
+    }
+}
+
+impl Presented<'_> {
+    /// A token that was given by hand, as if in a header.
+    pub fn from_text(text: &str) -> Presented<'_> {
+        Presented { text: text.into(), source: TokenSource::Header }
+    }
+
+    /// Where it was found.
+    pub fn source(&self) -> TokenSource {
+        self.source
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// The bearer. Other schemes are credentials of the application behind us; beside a bearer they are ambiguous.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let lines: Vec<&HeaderValue> = headers.get_all(header::AUTHORIZATION).iter().collect();
+    if !lines.iter().any(|line| is_bearer(line.as_bytes())) {
+        return Ok(None);
+    }
+    let [line] = lines.as_slice() else { return Err(Error::TokenAmbiguous) };
+    let text = line.to_str().map_err(|_| Error::TokenMalformed)?;
+    Ok(text.get(SCHEME.len()..).map(str::trim))
+}
+
+fn is_bearer(line: &[u8]) -> bool {
+    let (scheme, after) = line.split_at_checked(SCHEME.len()).unwrap_or_default();
+    scheme.eq_ignore_ascii_case(SCHEME) && matches!(after.first(), None | Some(b' ' | b'\t'))
+}
+
+fn from_query(query: &str) -> Result<Option<Cow<'_, str>>, Error> {
+    let values = query.split('&').filter_map(|pair| match pair.split_once('=') {
+        Some((name, value)) => (name == PARAMETER).then_some(value),
+        None => (pair == PARAMETER).then_some(""),
+    });
+    let decode =
+        |value| percent_encoding::percent_decode_str(value).decode_utf8().map_err(|_| Error::TokenMalformed);
+    only(values)?.map(decode).transpose()
+}
+
+/// The cookie; other cookies may hold any bytes.
+fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let values = pairs.filter_map(|pair| match pair.iter().position(|byte| *byte == b'=') {
+        Some(at) => pair.split_at_checked(at).filter(|(name, _)| name.trim_ascii() == COOKIE.as_bytes()),
+        None => None,
+    });
+    match only(values)? {
+        None => Ok(None),
+        Some((_, value)) => {
+            let value = value.strip_prefix(b"=").unwrap_or(value);
+            str::from_utf8(value).map(|text| Some(text.trim_ascii())).map_err(|_| Error::TokenMalformed)
+        }
+    }
+}
+
+fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Error> {
+    let first = values.next();
+    if values.next().is_some() { Err(Error::TokenAmbiguous) } else { Ok(first) }
+}
+
+const SCHEME: &[u8] = b"bearer";
+const PARAMETER: &str = "token";
+
+#[cfg(test)]
+mod tests;

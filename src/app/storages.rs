@@ -1,0 +1,145 @@
+//! From the `[[storages]]` of the configuration to connections.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use secrecy::SecretString;
+
+use super::ConfigError;
+use crate::{
+    egress::Egress,
+    gateway::locate::{Storage, StorageConfig},
+    s3,
+};
+
+/// Why a storage cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Half a key.
+    #[error("access_key_id and secret_access_key (or secret_access_key_file) go together; one is missing")]
+    KeyIncomplete,
+    /// A secret twice.
+    #[error("{0} and {0}_file are both set; keep one")]
+    SecretTwice(&'static str),
+    /// A file that cannot be read.
+    #[error("{key} {} cannot be read", path.display())]
+    SecretUnreadable {
+        /// The configuration key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An external id without a role.
+    #[error("external_id is set without role_arn; it is part of assuming a role")]
+    ExternalIdAlone,
+    /// Rules that nobody reads.
+    #[error("rules are set, but delivery is not \"rules\"; set it, or remove them")]
+    RulesUnused,
+    /// The presign ttl is out of S3's range.
+    #[error("presign_ttl must be between 2s and 7days")]
+    PresignTtlOutOfRange,
+    /// The connection.
+    #[error(transparent)]
+    Connect(#[from] s3::Error),
+}
+
+/// Connects all storages; none of them is asked for anything yet.
+pub(super) async fn connect(
+    configs: &[StorageConfig],
+    egress: &Arc<Egress>,
+    metrics: &s3::S3Metrics,
+    clock: fn() -> SystemTime,
+) -> Result<Vec<Arc<Storage>>, ConfigError> {
+    refuse_twins(configs)?;
+    let mut storages = Vec::with_capacity(configs.len());
+    for config in configs {
+        let named = |source| ConfigError::Storage { name: config.name.clone(), source };
+        let connection = connection(config).map_err(named)?;
+        let connection = s3::Connection::connect(connection, Arc::clone(egress), metrics.clone(), clock)
+            .await
+            .map_err(|error| named(error.into()))?;
+        storages.push(Arc::new(Storage::new(config, connection)));
+    }
+    Ok(storages)
+}
+
+fn refuse_twins(configs: &[StorageConfig]) -> Result<(), ConfigError> {
+    for (at, config) in configs.iter().enumerate() {
+        for other in configs.iter().take(at) {
+            if other.name == config.name {
+                return Err(ConfigError::StorageTwice(config.name.clone()));
+            }
+            if other.bucket == config.bucket && other.normal_prefix() == config.normal_prefix() {
+                return Err(ConfigError::StorageShadowed(other.name.clone(), config.name.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn connection(config: &StorageConfig) -> Result<s3::ConnectionConfig, Error> {
+    if !config.rules.is_empty() && config.delivery != crate::gateway::rules::DeliveryKind::Rules {
+        return Err(Error::RulesUnused);
+    }
+    if !(2..=7 * 24 * 60 * 60).contains(&config.presign_ttl.as_secs()) {
+        return Err(Error::PresignTtlOutOfRange);
+    }
+    Ok(s3::ConnectionConfig {
+        name: config.name.clone(),
+        bucket: config.bucket.clone(),
+        region: config.region.clone(),
+        endpoint: config.endpoint.clone(),
+        public_endpoint: config.public_endpoint.clone(),
+        addressing: config.addressing,
+        credentials: credentials(config)?,
+        timeouts: s3::Timeouts { first_byte: config.first_byte_timeout, idle: config.stall_timeout },
+    })
+}
+
+fn credentials(config: &StorageConfig) -> Result<s3::CredentialsConfig, Error> {
+    let secret = read_secret(
+        "secret_access_key",
+        config.secret_access_key.as_ref(),
+        config.secret_access_key_file.as_deref(),
+    )?;
+    let session_token =
+        read_secret("session_token", config.session_token.as_ref(), config.session_token_file.as_deref())?;
+    let base = match (&config.access_key_id, secret) {
+        (Some(id), Some(secret_access_key)) => {
+            s3::CredentialsConfig::Static { access_key_id: id.clone(), secret_access_key, session_token }
+        }
+        (None, None) if session_token.is_none() => s3::CredentialsConfig::DefaultChain,
+        _ => return Err(Error::KeyIncomplete),
+    };
+    match (&config.role_arn, &config.external_id) {
+        (Some(role_arn), external_id) => Ok(s3::CredentialsConfig::AssumeRole {
+            role_arn: role_arn.clone(),
+            external_id: external_id.clone(),
+            sts_endpoint: config.sts_endpoint.clone(),
+            base: Box::new(base),
+        }),
+        (None, Some(_)) => Err(Error::ExternalIdAlone),
+        (None, None) => Ok(base),
+    }
+}
+
+fn read_secret(
+    key: &'static str,
+    value: Option<&SecretString>,
+    file: Option<&Path>,
+) -> Result<Option<SecretString>, Error> {
+    match (value, file) {
+        (Some(_), Some(_)) => Err(Error::SecretTwice(key)),
+        (Some(value), None) => Ok(Some(value.clone())),
+        (None, None) => Ok(None),
+        (None, Some(path)) => match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(SecretString::from(text.trim().to_owned()))),
+            Err(source) => Err(Error::SecretUnreadable { key, path: path.to_owned(), source }),
+        },
+    }
+}

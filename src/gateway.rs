@@ -1,0 +1,254 @@
+//! The hot path, in order of execution: admit, route, authorise, locate, deliver, respond.
+//!
+//! A request goes down this page once. Each stage takes proof and returns proof, the cheap ones come first, and any
+//! refusal leaves through one door, [`response::refuse`]. Nothing here writes to a database, spawns for media,
+//! buffers a body or holds a lock over an await. What can change at run time is one [`State`], swapped whole.
+
+pub mod body;
+pub mod cors;
+pub mod deliver;
+mod error;
+pub mod forward;
+pub mod limits;
+pub mod locate;
+pub mod metrics;
+pub mod multipart;
+pub mod observe;
+pub mod response;
+pub mod route;
+pub mod rules;
+
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use http::{Method, Request, Response, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+pub use self::error::{Error, Fault};
+use self::{
+    body::{Body, Observed},
+    cors::Cors,
+    deliver::{Deliverer, Located},
+    forward::{Sender, Upstream},
+    limits::Limits,
+    locate::Storages,
+    metrics::Metrics,
+    observe::{Delivered, Record, Tally},
+    route::{MediaRoute, Route, Scope},
+    rules::Mode,
+};
+use crate::{
+    access::{self, Allowlist, ClientIp, Grant, TrustedProxies, Verifier},
+    id::{ProjectId, TaskId},
+};
+
+/// The data path of one process.
+#[derive(Debug)]
+pub struct Gateway {
+    state: ArcSwap<State>,
+    limits: Arc<Limits>,
+    deliverer: Deliverer,
+    metrics: Metrics,
+    clock: fn() -> SystemTime,
+}
+
+/// What a configuration makes of the data path; replaced as a whole when it is loaded again.
+#[derive(Debug)]
+pub struct State {
+    /// Which clients are admitted at all.
+    pub allowlist: Allowlist,
+    /// Which peers may speak for a client.
+    pub trusted: TrustedProxies,
+    /// Who verifies tokens.
+    pub verifier: Arc<Verifier>,
+    /// The storages.
+    pub storages: Storages,
+    /// The application behind the gateway.
+    pub upstream: Option<Upstream>,
+    /// Pages of other origins.
+    pub cors: Cors,
+}
+
+/// The other end of the connection, as the listener knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Whether it came by TLS.
+    pub tls: bool,
+}
+
+impl Gateway {
+    /// Makes the data path.
+    pub fn new(
+        state: State,
+        limits: Limits,
+        deliverer: Deliverer,
+        metrics: Metrics,
+        clock: fn() -> SystemTime,
+    ) -> Self {
+        metrics.streams_limit.set(i64::try_from(limits.max_streams()).unwrap_or(i64::MAX));
+        Self { state: ArcSwap::from_pointee(state), limits: Arc::new(limits), deliverer, metrics, clock }
+    }
+
+    /// Puts another configuration in force for the requests to come.
+    pub fn replace(&self, state: State) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// The configuration in force.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Answers a request; never fails, since an error would cut the client's connection.
+    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Observed> {
+        let state = self.state.load_full();
+        let trusted = state.trusted.trusts(peer.ip);
+        let (parts, body) = request.into_parts();
+        let request_id = observe::request_id(&parts.headers, trusted);
+        let record = Record::new(request_id.clone(), parts.method.clone(), parts.uri.clone());
+        let mut tally = Tally::begin(record, self.metrics.clone());
+        let version = parts.version;
+        let cors = state.cors.judge(&parts.headers);
+        let wants_page = forward::wants_page(&parts.headers);
+        let answer = self.serve(&state, peer, (parts, body), &mut tally).await;
+        let mut response = answer.unwrap_or_else(|error| {
+            report(&error, &request_id);
+            tally.record.code = Some(error.code());
+            tally.fail(error.fault());
+            let page = wants_page.then(|| forward::error_page(&error)).flatten();
+            page.unwrap_or_else(|| response::refuse(&error, &request_id, version))
+        });
+        if tally.record.delivered != Delivered::Forward {
+            state.cors.decorate(cors, response.headers_mut());
+        }
+        response::identify(response.headers_mut(), &request_id);
+        tally.answered(response.status());
+        response.map(|body| Observed::new(body, tally))
+    }
+
+    async fn serve(
+        &self,
+        state: &State,
+        peer: Peer,
+        (parts, body): (Parts, Incoming),
+        tally: &mut Tally,
+    ) -> Result<Response<Body>, Error> {
+        let client = access::client_ip(peer.ip, &parts.headers, &state.trusted)?;
+        tally.record.client = Some(client);
+        state.allowlist.admit(client)?;
+        tally.hold_request(self.limits.enter()?);
+        match Route::parse(&parts.uri)? {
+            Route::Media(route) => {
+                tally.record.route = route.kind.label();
+                expect_bare(&parts, &body)?;
+                self.media(state, client, route, &parts, tally).await
+            }
+            Route::Forward => {
+                tally.record.route = "forward";
+                let upstream = state.upstream.as_ref().ok_or(Error::UpstreamUnset)?;
+                tally.record.delivered = Delivered::Forward;
+                let request_id = tally.record.request_id.clone();
+                let trusted = state.trusted.trusts(peer.ip).then(|| state.trusted.header());
+                let sender =
+                    Sender { peer: peer.ip, client, trusted, tls: peer.tls, request_id: &request_id };
+                upstream.forward(parts, body, sender, &state.verifier).await
+            }
+        }
+    }
+
+    async fn media(
+        &self,
+        state: &State,
+        client: ClientIp,
+        route: MediaRoute,
+        parts: &Parts,
+        tally: &mut Tally,
+    ) -> Result<Response<Body>, Error> {
+        if parts.method == Method::OPTIONS {
+            return Ok(response::options());
+        }
+        let now = (self.clock)();
+        let record = &mut tally.record;
+        record.object = Some(route.object.clone());
+        record.task = route.task().cloned();
+        let grant = authorise(state, parts, now).await?;
+        record.grant = Some(Arc::clone(&grant));
+        grant.admits(client)?;
+        grant.covers(&route.object, route.task(), route.project())?;
+        let located = locate(state, &route, &grant, client)?;
+        record.storage = Some(located.storage.name().clone());
+        let delivery = match self.deliverer.choose(&located).await? {
+            Mode::Redirect => {
+                record.delivered = Delivered::Redirect;
+                self.deliverer.redirect(&located, &parts.method, now)?
+            }
+            Mode::Stream => {
+                record.delivered = Delivered::Stream;
+                tally.hold_stream(self.limits.stream(client)?);
+                deliver::stream(&located, &parts.method, &parts.headers).await?
+            }
+        };
+        tally.record.content_range = delivery.content_range();
+        Ok(response::respond(&located, delivery))
+    }
+}
+
+impl MediaRoute {
+    fn task(&self) -> Option<&TaskId> {
+        match &self.scope {
+            Some(Scope::Task(task)) => Some(task),
+            Some(Scope::Project(_)) | None => None,
+        }
+    }
+
+    fn project(&self) -> Option<&ProjectId> {
+        match &self.scope {
+            Some(Scope::Project(project)) => Some(project),
+            Some(Scope::Task(_)) | None => None,
+        }
+    }
+}
+
+/// A request for media is GET, HEAD or OPTIONS and has no body: the rest is how requests are smuggled.
+fn expect_bare(parts: &Parts, body: &Incoming) -> Result<(), Error> {
+    if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Err(Error::MethodRefused);
+    }
+    if !body.is_end_stream() || parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Error::BodyRefused);
+    }
+    Ok(())
+}
+
+async fn authorise(state: &State, parts: &Parts, now: SystemTime) -> Result<Arc<Grant>, Error> {
+    let presented = access::present(&parts.headers, parts.uri.query())?;
+    Ok(state.verifier.verify_or_refresh(&presented, now).await?)
+}
+
+/// The storage of the object. Only this makes a [`Located`], and only from a grant that was checked.
+fn locate<'a>(
+    state: &'a State,
+    route: &'a MediaRoute,
+    grant: &'a Arc<Grant>,
+    client: ClientIp,
+) -> Result<Located<'a>, Error> {
+    let storage = state.storages.locate(&route.object).ok_or(Error::StorageUnknown)?;
+    storage.allowlist.admit(client)?;
+    Ok(Located { storage, object: &route.object, grant, client })
+}
+
+/// Logs an error once, here, at the level of its fault; the client sees a fixed sentence only.
+fn report(error: &Error, request_id: &http::HeaderValue) {
+    let request_id = request_id.to_str().unwrap_or_default();
+    match error.fault() {
+        Fault::Client | Fault::Policy => tracing::debug!(request_id, code = error.code(), %error, "refused"),
+        Fault::Overload => tracing::warn!(request_id, code = error.code(), %error, "over a limit"),
+        Fault::Upstream => {
+            let source = std::error::Error::source(error).map(tracing::field::display);
+            tracing::warn!(request_id, code = error.code(), %error, source, "upstream failed");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The storages of the gateway, and which of them serves an object.
+//!
+//! A storage serves the keys of its bucket that lie under its prefix. Among several the longest prefix wins, and
+//! keys are taken verbatim.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use http::Uri;
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::rules::{DeliveryKind, RuleConfig, Rules};
+use crate::{
+    access::Allowlist,
+    id::StorageName,
+    object::{Bucket, ObjectUri},
+    s3,
+};
+
+/// One `[[storages]]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// A name for logs and metrics.
+    pub name: StorageName,
+    /// The bucket.
+    pub bucket: Bucket,
+    /// Only keys under it are served; `img` means `img/`.
+    #[serde(default)]
+    pub prefix: String,
+    /// The bucket's region.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// What the gateway connects to, for S3-compatible servers and VPC endpoints.
+    #[serde(default, with = "optional_uri")]
+    pub endpoint: Option<Uri>,
+    /// What presigned URLs are signed for: where clients reach the bucket. Absent: the endpoint.
+    #[serde(default, with = "optional_uri")]
+    pub public_endpoint: Option<Uri>,
+    /// Whether the bucket stands in the host or in the path.
+    #[serde(default)]
+    pub addressing: s3::Addressing,
+    /// A static key; absent: the AWS default chain.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// The secret of the static key.
+    #[serde(default)]
+    pub secret_access_key: Option<SecretString>,
+    /// A file that holds it.
+    #[serde(default)]
+    pub secret_access_key_file: Option<PathBuf>,
+    /// The session token of a temporary key.
+    #[serde(default)]
+    pub session_token: Option<SecretString>,
+    /// A file that holds it.
+    #[serde(default)]
+    pub session_token_file: Option<PathBuf>,
+    /// A role to assume with the credentials above.
+    #[serde(default)]
+    pub role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// The STS server, for others than AWS.
+    #[serde(default)]
+    pub sts_endpoint: Option<String>,
+    /// Redirect, stream, or as the rules say.
+    #[serde(default)]
+    pub delivery: DeliveryKind,
+    /// The rules of `delivery = "rules"`; the first match wins, without a match the object is streamed.
+    #[serde(default)]
+    pub rules: Vec<RuleConfig>,
+    /// How long a presigned URL lives; it always lives at least half of it.
+    #[serde(default = "default_presign_ttl", with = "humantime_serde")]
+    pub presign_ttl: Duration,
+    /// Client networks admitted to this storage, beyond those of the gateway.
+    #[serde(default = "default_allow")]
+    pub allow: Vec<IpNet>,
+    /// Client networks refused by this storage.
+    #[serde(default)]
+    pub deny: Vec<IpNet>,
+    /// Whether answers carry a `Content-Disposition` with the file name.
+    #[serde(default)]
+    pub content_disposition: Disposition,
+    /// How long a browser may show a streamed object again without asking.
+    #[serde(default = "default_max_age", with = "humantime_serde")]
+    pub max_age: Duration,
+    /// How long S3 may take to begin its answer.
+    #[serde(default = "default_first_byte_timeout", with = "humantime_serde")]
+    pub first_byte_timeout: Duration,
+    /// How long S3 may pause within a body.
+    #[serde(default = "default_stall_timeout", with = "humantime_serde")]
+    pub stall_timeout: Duration,
+}
+
+/// Whether a browser should show an object or save it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// Say nothing.
+    #[default]
+    None,
+    /// Show it, and save it under its own name when asked to.
+    Inline,
+    /// Save it.
+    Attachment,
+}
+
+/// A storage ready to serve.
+#[derive(Debug)]
+pub struct Storage {
+    /// The signed connection to the bucket.
+    pub connection: s3::Connection,
+    /// Who may use this storage.
+    pub allowlist: Allowlist,
+    /// Redirect, stream or rules.
+    pub delivery: DeliveryKind,
+    /// The rules, where `delivery` says so.
+    pub rules: Rules,
+    /// How long a presigned URL lives.
+    pub presign_ttl: Duration,
+    /// The disposition of answers.
+    pub disposition: Disposition,
+    /// How long a browser may keep a streamed object.
+    pub max_age: Duration,
+    name: StorageName,
+    prefix: Box<str>,
+}
+
+/// All storages, found by bucket and longest prefix.
+#[derive(Debug, Default)]
+pub struct Storages {
+    all: Vec<Arc<Storage>>,
+    by_bucket: HashMap<Bucket, Vec<Arc<Storage>>>,
+}
+
+impl StorageConfig {
+    /// The prefix as it is matched: empty, or ending in `/`.
+    pub fn normal_prefix(&self) -> String {
+        let trimmed = self.prefix.trim_end_matches('/');
+        if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") }
+    }
+}
+
+impl Storage {
+    /// Joins a configuration with its connection.
+    pub fn new(config: &StorageConfig, connection: s3::Connection) -> Self {
+        Self {
+            connection,
+            allowlist: Allowlist::new(&config.allow, &config.deny),
+            delivery: config.delivery,
+            rules: Rules::new(&config.rules),
+            presign_ttl: config.presign_ttl,
+            disposition: config.content_disposition,
+            max_age: config.max_age,
+            name: config.name.clone(),
+            prefix: config.normal_prefix().into(),
+        }
+    }
+
+    /// The name for logs and metrics.
+    pub fn name(&self) -> &StorageName {
+        &self.name
+    }
+
+    /// The prefix that all served keys have.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl Storages {
+    /// Orders the storages by bucket and prefix.
+    pub fn new(all: Vec<Arc<Storage>>) -> Self {
+        let mut by_bucket: HashMap<Bucket, Vec<Arc<Storage>>> = HashMap::new();
+        for storage in &all {
+            by_bucket.entry(storage.connection.bucket().clone()).or_default().push(Arc::clone(storage));
+        }
+        for of_bucket in by_bucket.values_mut() {
+            of_bucket.sort_by_key(|storage| std::cmp::Reverse(storage.prefix.len()));
+        }
+        Self { all, by_bucket }
+    }
+
+    /// The storage that serves the object: of its bucket, with the longest prefix of its key.
+    pub fn locate(&self, object: &ObjectUri) -> Option<&Arc<Storage>> {
+        let of_bucket = self.by_bucket.get(&object.bucket)?;
+        of_bucket.iter().find(|storage| object.key.as_str().starts_with(&*storage.prefix))
+    }
+
+    /// Every storage, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Storage>> {
+        self.all.iter()
+    }
+}
+
+fn default_region() -> String {
+    "us-east-1".to_owned()
+}
+
+fn default_presign_ttl() -> Duration {
+    Duration::from_mins(15)
+}
+
+fn default_max_age() -> Duration {
+    Duration::from_hours(1)
+}
+
+fn default_first_byte_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn default_stall_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn default_allow() -> Vec<IpNet> {
+    [
+        IpNet::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0),
+        IpNet::new(std::net::Ipv6Addr::UNSPECIFIED.into(), 0),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Endpoints are `http://` or `https://` with a host; a path would change what is signed, so it is refused.
+mod optional_uri {
+    use http::Uri;
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let uri: Uri = text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not a URL")))?;
+        let web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        if !web {
+            return Err(D::Error::custom(format!("{text:?} is not a URL; write it as https://host[:port]")));
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(D::Error::custom(format!(
+                "{text:?} has a path; an endpoint is only https://host[:port]"
+            )));
+        }
+        Ok(Some(uri))
+    }
+}

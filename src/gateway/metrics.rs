@@ -1,0 +1,109 @@
+//! The metric families of the data path.
+//!
+//! Label values are closed sets: routes, configured storage names, deliveries, outcomes, statuses and reasons of
+//! our own tables. A key, an address, a task or a token is never one.
+
+use prometheus::{
+    CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
+
+/// The families; cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Requests by route, storage, delivery and outcome.
+    pub requests: IntCounterVec,
+    /// Answers by route and status.
+    pub responses: IntCounterVec,
+    /// Requests that got an error of ours, by its code.
+    pub refusals: IntCounterVec,
+    /// Body bytes handed to clients, by route and delivery.
+    pub bytes: CounterVec,
+    /// Seconds until the head of the answer was ready, by route and delivery.
+    pub first_byte: HistogramVec,
+    /// Seconds until the last byte, by route and delivery.
+    pub duration: HistogramVec,
+    /// Lookups in the caches of the data path, by cache and result.
+    pub cache: IntCounterVec,
+    /// Requests whose response has not ended.
+    pub in_flight: IntGauge,
+    /// Streams whose response has not ended.
+    pub streams: IntGauge,
+    /// The most streams that the memory budget carries.
+    pub streams_limit: IntGauge,
+}
+
+impl Metrics {
+    /// Makes the families and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let by_delivery = &["route", "delivery"];
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new("mediagate_requests_total", "Requests by route, storage, delivery and outcome."),
+                &["route", "storage", "delivery", "outcome"],
+            )?,
+            responses: IntCounterVec::new(
+                Opts::new("mediagate_responses_total", "Answers by route and status."),
+                &["route", "status"],
+            )?,
+            refusals: IntCounterVec::new(
+                Opts::new(
+                    "mediagate_refusals_total",
+                    "Requests answered with an error of the gateway, by its code.",
+                ),
+                &["reason"],
+            )?,
+            bytes: CounterVec::new(
+                Opts::new("mediagate_sent_bytes_total", "Body bytes handed to clients."),
+                by_delivery,
+            )?,
+            first_byte: HistogramVec::new(
+                HistogramOpts::new(
+                    "mediagate_first_byte_seconds",
+                    "Seconds until the head of the answer was ready.",
+                )
+                .buckets(FIRST_BYTE_BUCKETS.to_vec()),
+                by_delivery,
+            )?,
+            duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "mediagate_duration_seconds",
+                    "Seconds until the last byte of the answer.",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
+                by_delivery,
+            )?,
+            cache: IntCounterVec::new(
+                Opts::new("mediagate_cache_lookups_total", "Lookups in the caches of the data path."),
+                &["cache", "result"],
+            )?,
+            in_flight: IntGauge::new(
+                "mediagate_requests_in_flight",
+                "Requests whose response has not ended.",
+            )?,
+            streams: IntGauge::new("mediagate_streams_in_flight", "Streams whose response has not ended.")?,
+            streams_limit: IntGauge::new(
+                "mediagate_streams_limit",
+                "The most streams the memory budget carries.",
+            )?,
+        };
+        let families: [Box<dyn Collector>; 10] = [
+            Box::new(metrics.requests.clone()),
+            Box::new(metrics.responses.clone()),
+            Box::new(metrics.refusals.clone()),
+            Box::new(metrics.bytes.clone()),
+            Box::new(metrics.first_byte.clone()),
+            Box::new(metrics.duration.clone()),
+            Box::new(metrics.cache.clone()),
+            Box::new(metrics.in_flight.clone()),
+            Box::new(metrics.streams.clone()),
+            Box::new(metrics.streams_limit.clone()),
+        ];
+        families.into_iter().try_for_each(|family| registry.register(family))?;
+        Ok(metrics)
+    }
+}
+
+const FIRST_BYTE_BUCKETS: [f64; 12] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+const DURATION_BUCKETS: [f64; 12] =
+    [0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0];

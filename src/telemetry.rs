@@ -1,0 +1,113 @@
+//! Logs and the metric registry of the process.
+//!
+//! The registry is made once and passed down; every module registers its own families beside its logic, and
+//! nothing here knows them. Logs go to standard error, one line an event: text for people, JSON for machines.
+
+use std::io::IsTerminal;
+
+use prometheus::{IntGauge, Registry, TextEncoder};
+use serde::Deserialize;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry as Subscribers,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+/// `[log]`: how log lines look and which are written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Text, JSON, or text on a terminal and JSON elsewhere.
+    pub format: Format,
+    /// A filter such as `info` or `info,mediagate::audit=off`; `RUST_LOG` wins over it.
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// A layer that somebody else wants to see the events with, such as the demo's live log.
+pub type ExtraLayer = Box<dyn Layer<Subscribers> + Send + Sync>;
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter is not a list of `target=level`.
+    #[error("log.filter is not a list of target=level")]
+    FilterInvalid(#[source] tracing_subscriber::filter::ParseError),
+    /// Somebody set a subscriber before.
+    #[error("logging was set up twice")]
+    AlreadySet,
+    /// Two families of one name.
+    #[error("a metric family was registered twice")]
+    Registry(#[from] prometheus::Error),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { format: Format::default(), filter: "info".to_owned() }
+    }
+}
+
+/// Starts logging for the process.
+pub fn init_logs(config: &Config, extra: Option<ExtraLayer>) -> Result<(), Error> {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
+    let filter =
+        EnvFilter::builder().parse(filter).map_err(Error::FilterInvalid)?.and(filter_fn(tells_no_secret));
+    let json = match config.format {
+        Format::Json => true,
+        Format::Text => false,
+        Format::Auto => !std::io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines: ExtraLayer = if json {
+        lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed()
+    } else {
+        lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed()
+    };
+    let mut layers = vec![lines];
+    layers.extend(extra);
+    Subscribers::default().with(layers).try_init().map_err(|_| Error::AlreadySet)
+}
+
+/// Finer levels of these crates print header fields and what is signed: tokens and credentials.
+fn tells_no_secret(event: &Metadata<'_>) -> bool {
+    *event.level() <= Level::INFO
+        || !["aws_", "h2", "hyper", "rustls", "s3s"].iter().any(|name| event.target().starts_with(name))
+}
+
+/// Makes the registry of this process, with build information and the figures of the process itself.
+pub fn registry() -> Result<Registry, Error> {
+    let registry = Registry::new();
+    let build = prometheus::Opts::new("mediagate_build_info", "1, labelled with the version.")
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    let build = IntGauge::with_opts(build)?;
+    build.set(1);
+    registry.register(Box::new(build))?;
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    registry.register(Box::new(process))?;
+    Ok(registry)
+}
+
+/// Renders everything registered in the Prometheus text format, version 0.0.4.
+pub fn render(registry: &Registry) -> Result<String, Error> {
+    Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+}

@@ -1,0 +1,5 @@
+//! The S3 client against a server that checks signatures, and against one that breaks every promise.
+
+mod broken;
+mod real;
+mod roles;

@@ -1,0 +1,100 @@
+"""The gateway as an operator runs it: the built program, a configuration file, and its two ports."""
+
+import json
+import os
+from pathlib import Path
+
+from garage import REGION, Garage
+from processes import Program, free_port, wait_until
+from wire import Answer, ask
+
+BINARY = os.environ.get("MEDIAGATE_BINARY", "mediagate")
+
+
+class Gateway:
+    """`mediagate serve` with the given configuration tables, ready when made."""
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder = folder
+        self.port, self.admin_port = free_port(), free_port()
+        self.config = {
+            **config,
+            "server": {"listen": f"127.0.0.1:{self.port}", **config.get("server", {})},
+            "admin": {"listen": f"127.0.0.1:{self.admin_port}", **config.get("admin", {})},
+        }
+        self.file = folder / "mediagate.toml"
+        self.write(self.config)
+        self.program = Program("mediagate", [BINARY, "serve", "--config", str(self.file)], folder)
+        wait_until("the gateway is ready", self.ready, program=self.program)
+
+    def write(self, config: dict) -> None:
+        """Replaces the configuration file at once, as editors and orchestrators do."""
+        new = self.file.with_suffix(".new")
+        new.write_text(toml(config))
+        new.rename(self.file)
+
+    def ready(self) -> bool:
+        try:
+            return self.admin("/readyz").status == 200
+        except OSError:
+            return False
+
+    def admin(self, target: str, **more) -> Answer:
+        return ask(self.admin_port, target, timeout=5, **more)
+
+    def ask(self, target: str, **more) -> Answer:
+        return ask(self.port, target, **more)
+
+    def url(self, target: str) -> str:
+        return f"http://127.0.0.1:{self.port}{target}"
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of one family's samples that carry these labels."""
+        return sum(value for labelled, value in self.samples(name) if labels.items() <= labelled.items())
+
+    def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """The samples of one family. Label values of ours never hold a comma or a quote."""
+        found = []
+        for line in self.admin("/metrics").body.decode().splitlines():
+            head, _, value = line.rpartition(" ")
+            family, _, labels = head.partition("{")
+            if family == name:
+                pairs = (pair.partition("=") for pair in labels.rstrip("}").split(",") if pair)
+                found.append(({key: text.strip('"') for key, _, text in pairs}, float(value)))
+        return found
+
+    def log(self) -> str:
+        return self.program.log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        code = self.program.stop()
+        assert code == 0, f"the gateway ended with {code}:\n{self.program.tail()}"
+
+
+def storage(garage: Garage, bucket: str, delivery: str, **more) -> dict:
+    """One `[[storages]]` table over a bucket of the test server."""
+    return {
+        "name": bucket,
+        "bucket": bucket,
+        "region": REGION,
+        "endpoint": garage.endpoint,
+        "addressing": "path",
+        "access_key_id": garage.access_key_id,
+        "secret_access_key": garage.secret_access_key,
+        "delivery": delivery,
+        **more,
+    }
+
+
+def toml(table: dict, path: tuple[str, ...] = ()) -> str:
+    """Enough TOML for a configuration: plain values first, then tables and lists of tables."""
+    plain, nested = [], []
+    for name, value in table.items():
+        if isinstance(value, dict):
+            nested.append(f"\n[{'.'.join((*path, name))}]\n" + toml(value, (*path, name)))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            nested += [f"\n[[{'.'.join((*path, name))}]]\n" + toml(row, (*path, name)) for row in value]
+        else:
+            # A JSON string, number, boolean or list of them is the same in TOML.
+            plain.append(f"{name} = {json.dumps(value, ensure_ascii=False)}\n")
+    return "".join(plain + nested)
