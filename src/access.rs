@@ -1,7 +1,7 @@
 //! Who may ask: the client's address, the networks admitted, and task-access tokens with what they grant.
 //!
-//! A request passes three doors, cheapest first: [`client_ip`] finds the address, [`Allowlist::admit`] lets it in,
-//! and [`Verifier::verify`] turns the token that [`present`] found into a [`Grant`], which alone says what may be
+//! A request passes three doors, cheapest first: [`client_ip()`] finds the address, [`Allowlist::admit`] lets it in,
+//! and [`Verifier::verify`] turns the token that [`present()`] found into a [`Grant`], which alone says what may be
 //! read. Nothing here waits for a network or reads a clock: the time is an argument, key sets are fetched by the
 //! caller. Every door fails closed: what cannot be understood is refused, and nothing is tried twice in another
 //! way. A token never appears in an error, a log line or a `Debug` text.
