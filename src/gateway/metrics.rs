@@ -22,8 +22,6 @@ pub struct Metrics {
     pub first_byte: HistogramVec,
     /// Seconds until the last byte, by route and delivery.
     pub duration: HistogramVec,
-    /// Lookups in the caches of the data path, by cache and result.
-    pub cache: IntCounterVec,
     /// Requests whose response has not ended.
     pub in_flight: IntGauge,
     /// Streams whose response has not ended.
@@ -72,10 +70,6 @@ impl Metrics {
                 .buckets(DURATION_BUCKETS.to_vec()),
                 by_delivery,
             )?,
-            cache: IntCounterVec::new(
-                Opts::new("mediagate_cache_lookups_total", "Lookups in the caches of the data path."),
-                &["cache", "result"],
-            )?,
             in_flight: IntGauge::new(
                 "mediagate_requests_in_flight",
                 "Requests whose response has not ended.",
@@ -86,14 +80,13 @@ impl Metrics {
                 "The most streams the memory budget carries.",
             )?,
         };
-        let families: [Box<dyn Collector>; 10] = [
+        let families: [Box<dyn Collector>; 9] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.refusals.clone()),
             Box::new(metrics.bytes.clone()),
             Box::new(metrics.first_byte.clone()),
             Box::new(metrics.duration.clone()),
-            Box::new(metrics.cache.clone()),
             Box::new(metrics.in_flight.clone()),
             Box::new(metrics.streams.clone()),
             Box::new(metrics.streams_limit.clone()),
