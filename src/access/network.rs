@@ -159,6 +159,20 @@ mod tests {
     }
 
     #[test]
+    fn a_lookup_takes_either_spelling_of_an_address() {
+        let set = Networks::new(&networks(&["10.0.0.0/8", "2001:db8::/32"]));
+        for (ip, want) in [
+            ("10.0.0.1", true),
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:11.0.0.1", false),
+            ("::10.0.0.1", false),
+            ("2001:db8::1", true),
+        ] {
+            assert_eq!(set.contains(ip.parse().unwrap()), want, "{ip}");
+        }
+    }
+
+    #[test]
     fn what_is_a_network() {
         for (text, want) in [
             ("10.0.0.0/8", Some("10.0.0.0/8")),
