@@ -17,6 +17,7 @@ pub mod observe;
 pub mod response;
 pub mod route;
 pub mod rules;
+pub mod upload;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 

@@ -135,12 +135,16 @@ pub enum BuildError {
     #[error("jwks {0}: an HS algorithm cannot be verified with a public key set")]
     JwksSymmetric(usize),
     /// Not the JSON of a key set.
-    #[error("jwks {index}: not a JSON Web Key Set")]
+    ///
+    /// Where, and not what: the parser's own words may quote a key.
+    #[error("jwks {index}: not a JSON Web Key Set (line {line}, column {column})")]
     JwksMalformed {
         /// Its position.
         index: usize,
-        /// Why.
-        source: serde_json::Error,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
     },
     /// Nothing in it can verify a signature.
     #[error("jwks {0}: no key in it is usable (a key needs a kid and a signature algorithm that we know)")]

@@ -47,8 +47,11 @@ pub(super) fn check(index: usize, config: &JwksConfig) -> Result<(), BuildError>
 
 /// The usable keys of a set, at least one. `defaults` are the algorithms for keys that do not name theirs.
 pub(super) fn parse(index: usize, text: &str, defaults: &[Algorithm]) -> Result<Vec<Arc<Key>>, BuildError> {
-    let set: Set =
-        serde_json::from_str(text).map_err(|source| BuildError::JwksMalformed { index, source })?;
+    let set: Set = serde_json::from_str(text).map_err(|error| BuildError::JwksMalformed {
+        index,
+        line: error.line(),
+        column: error.column(),
+    })?;
     let defaults = if defaults.is_empty() { DEFAULTS } else { defaults };
     let keys = set.keys.into_iter().take(MAX_KEYS).filter_map(|key| usable(key, defaults));
     let keys: Vec<Arc<Key>> = keys.map(Arc::new).collect();

@@ -16,7 +16,7 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
-use super::{Error, body::Body, observe::REQUEST_ID, response::HOP_BY_HOP};
+use super::{Error, body::Body, observe::REQUEST_ID, response::HOP_BY_HOP, upload::Upload};
 use crate::{
     access::{self, ClientIp, ForwardedHeader, Verifier},
     egress::{Egress, HttpClient},
@@ -34,7 +34,7 @@ pub struct Config {
     /// Which `Host` the application sees.
     #[serde(default)]
     pub host: HostPolicy,
-    /// How long the application may take to begin its answer.
+    /// How long the application may take to begin its answer, counted from the last byte of the request.
     #[serde(default = "default_timeout", with = "humantime_serde")]
     pub timeout: Duration,
 }
@@ -74,7 +74,7 @@ pub struct Upstream {
     authority: http::uri::Authority,
     host: HostPolicy,
     timeout: Duration,
-    client: HttpClient<Incoming>,
+    client: HttpClient<Upload>,
 }
 
 /// What the gateway knows of who sent the request.
@@ -123,10 +123,12 @@ impl Upstream {
     ) -> Result<Response<Body>, Error> {
         let mut request = self.rewrite(parts, body, sender, verifier)?;
         let client_upgrade = upgrade_of(&mut request);
-        let answer = tokio::time::timeout(self.timeout, self.client.request(request))
-            .await
-            .map_err(|_| Error::UpstreamTimeout)?
-            .map_err(|error| Error::UpstreamUnreachable(Box::new(error)))?;
+        let pulse = request.body().pulse();
+        let answer = tokio::select! {
+            answer = self.client.request(request) => answer,
+            () = pulse.stopped_for(self.timeout) => return Err(Error::UpstreamTimeout),
+        };
+        let answer = answer.map_err(|error| Error::UpstreamUnreachable(Box::new(error)))?;
         match client_upgrade {
             Some(client) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => Ok(switch(client, answer)),
             _ if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -142,7 +144,7 @@ impl Upstream {
         body: Incoming,
         sender: Sender<'_>,
         verifier: &Verifier,
-    ) -> Result<Request<Incoming>, Error> {
+    ) -> Result<Request<Upload>, Error> {
         if parts.method == Method::CONNECT {
             return Err(Error::ForwardRefused);
         }
@@ -174,7 +176,7 @@ impl Upstream {
         if !websocket {
             parts.extensions.remove::<OnUpgrade>();
         }
-        Ok(Request::from_parts(parts, body))
+        Ok(Request::from_parts(parts, Upload::new(body)))
     }
 
     fn host_header(&self, parts: &Parts) -> Result<HeaderValue, Error> {
@@ -380,7 +382,7 @@ fn asks_for_websocket(parts: &Parts) -> bool {
         && names(header::UPGRADE, "websocket")
 }
 
-fn upgrade_of(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
+fn upgrade_of(request: &mut Request<Upload>) -> Option<OnUpgrade> {
     request.extensions_mut().remove::<OnUpgrade>()
 }
 

@@ -232,15 +232,17 @@ mod optional_uri {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
         let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-        let uri: Uri = text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not a URL")))?;
+        let uri: Uri =
+            text.parse().map_err(|_| D::Error::custom("not a URL; write it as https://host[:port]"))?;
         let web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
         if !web {
-            return Err(D::Error::custom(format!("{text:?} is not a URL; write it as https://host[:port]")));
+            return Err(D::Error::custom("not a URL; write it as https://host[:port]"));
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(D::Error::custom("it names a user; keys go into access_key_id and secret_access_key"));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(D::Error::custom(format!(
-                "{text:?} has a path; an endpoint is only https://host[:port]"
-            )));
+            return Err(D::Error::custom("it has a path; an endpoint is only https://host[:port]"));
         }
         Ok(Some(uri))
     }

@@ -294,6 +294,10 @@ fn a_key_set_in_a_file() {
     assert!(verifier.has_keys() && verifier.jwks_sources().is_empty());
     fs::write(&path, "{}").unwrap();
     assert!(matches!(Verifier::build(&config, at(NOW)), Err(BuildError::JwksMalformed { index: 0, .. })));
+    fs::write(&path, r#"{"keys":"a-secret-that-is-not-a-list"}"#).unwrap();
+    let error = Verifier::build(&config, at(NOW)).unwrap_err();
+    let mut told = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    assert!(told.all(|error| !error.to_string().contains("secret")), "{error}");
 }
 
 #[test]
