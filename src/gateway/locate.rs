@@ -239,7 +239,9 @@ mod optional_uri {
             return Err(D::Error::custom("not a URL; write it as https://host[:port]"));
         }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(D::Error::custom("it names a user; keys go into access_key_id and secret_access_key"));
+            return Err(D::Error::custom(
+                "it names a user; keys go into access_key_id and secret_access_key",
+            ));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(D::Error::custom("it has a path; an endpoint is only https://host[:port]"));

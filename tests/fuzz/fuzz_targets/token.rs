@@ -49,7 +49,9 @@ fuzz_target!(|input: &[u8]| {
 /// The input in each place that carries a token.
 fn carried(input: &[u8]) {
     let mut headers = HeaderMap::new();
-    for (name, line) in [header::AUTHORIZATION, header::COOKIE].into_iter().zip(input.split(|byte| *byte == b'\n')) {
+    for (name, line) in
+        [header::AUTHORIZATION, header::COOKIE].into_iter().zip(input.split(|byte| *byte == b'\n'))
+    {
         headers.extend(HeaderValue::from_bytes(line).ok().map(|value| (name, value)));
     }
     if let Ok(presented) = present(&headers, str::from_utf8(input).ok()) {
