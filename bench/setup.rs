@@ -15,7 +15,8 @@ use mediagate::{
     gateway::locate::{Storage, StorageConfig},
     id::StorageName,
     object::Bucket,
-    s3::{Addressing, Connection, ConnectionConfig, CredentialsConfig, S3Metrics, Timeouts},
+    s3::{Connection, ConnectionConfig, CredentialsConfig, S3Metrics, Timeouts},
+    storage::Addressing,
 };
 use prometheus::Registry;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};

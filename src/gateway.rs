@@ -37,11 +37,11 @@ use self::{
     metrics::Metrics,
     observe::{Delivered, Record, Tally},
     route::{MediaRoute, Route, Scope},
-    rules::Mode,
 };
 use crate::{
     access::{self, Allowlist, ClientIp, Grant, TrustedProxies, Verifier},
     id::{ProjectId, TaskId},
+    storage::Mode,
 };
 
 /// The data path of one process.

@@ -13,8 +13,14 @@ use serde::{Deserialize, Serialize};
 pub struct TaskId(Arc<str>);
 
 /// A project of the annotation application, as that application writes it.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String")]
 pub struct ProjectId(Arc<str>);
+
+/// The number of a storage: given by our store, never used again.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct StorageId(pub i64);
 
 /// The name of a storage: a configured bucket. A closed set, so it may be a metric label.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -68,9 +74,22 @@ impl StorageName {
         checked(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c)).map(Self)
     }
 
+    /// A name made of a word and a number: `s3-12`.
+    pub fn numbered(word: &'static str, id: StorageId) -> Self {
+        Self(format!("{word}-{id}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ProjectId {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        Self::parse(&text)
     }
 }
 
@@ -91,6 +110,12 @@ impl fmt::Display for TaskId {
 impl fmt::Display for ProjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for StorageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -16,6 +16,8 @@
 //! | [`access`] | who may ask: client addresses, networks, tokens; pure, time is an argument |
 //! | [`s3`] | signing, reading, credentials |
 //! | [`egress`] | outgoing connections |
+//! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview |
+//! | [`storage`] | the noun: what a person sets of a bucket, and what the last sync left |
 //! | [`object`] | what is asked for: buckets, keys, ranges, conditions |
 //! | [`id`] | names that other systems gave us |
 //!
@@ -55,4 +57,6 @@ pub mod lifecycle;
 pub mod object;
 pub mod s3;
 pub mod server;
+pub mod sidecar;
+pub mod storage;
 pub mod telemetry;

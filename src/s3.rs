@@ -19,9 +19,11 @@ use crate::{
     egress::Egress,
     id::StorageName,
     object::{Bucket, ByteRange, ETag, ObjectKey},
+    storage::Addressing,
 };
 
 mod body;
+mod bucket;
 mod credentials;
 mod endpoint;
 mod error;
@@ -33,8 +35,8 @@ mod sign;
 mod window;
 
 pub use body::{BodyError, ObjectBody};
+pub use bucket::{ListPage, ListRequest, Listed, Preflight, PutOptions};
 pub use credentials::CredentialsConfig;
-pub use endpoint::Addressing;
 pub use error::Error;
 pub use metrics::S3Metrics;
 pub use object::{Object, ObjectMeta};

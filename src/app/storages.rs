@@ -13,6 +13,7 @@ use crate::{
     egress::Egress,
     gateway::locate::{Storage, StorageConfig},
     s3,
+    storage::{DeliveryKind, EndpointUrl},
 };
 
 /// Why a storage cannot be used as configured.
@@ -83,7 +84,7 @@ fn refuse_twins(configs: &[StorageConfig]) -> Result<(), ConfigError> {
 }
 
 fn connection(config: &StorageConfig) -> Result<s3::ConnectionConfig, Error> {
-    if !config.rules.is_empty() && config.delivery != crate::gateway::rules::DeliveryKind::Rules {
+    if !config.rules.is_empty() && config.delivery != DeliveryKind::Rules {
         return Err(Error::RulesUnused);
     }
     if !(2..=7 * 24 * 60 * 60).contains(&config.presign_ttl.as_secs()) {
@@ -93,12 +94,16 @@ fn connection(config: &StorageConfig) -> Result<s3::ConnectionConfig, Error> {
         name: config.name.clone(),
         bucket: config.bucket.clone(),
         region: config.region.clone(),
-        endpoint: config.endpoint.clone(),
-        public_endpoint: config.public_endpoint.clone(),
+        endpoint: uri(config.endpoint.as_ref()),
+        public_endpoint: uri(config.public_endpoint.as_ref()),
         addressing: config.addressing,
         credentials: credentials(config)?,
         timeouts: s3::Timeouts { first_byte: config.first_byte_timeout, idle: config.stall_timeout },
     })
+}
+
+fn uri(endpoint: Option<&EndpointUrl>) -> Option<http::Uri> {
+    endpoint.map(|endpoint| endpoint.uri().clone())
 }
 
 fn credentials(config: &StorageConfig) -> Result<s3::CredentialsConfig, Error> {

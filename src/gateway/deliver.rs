@@ -15,10 +15,10 @@ use moka::sync::Cache;
 
 use super::{
     Error,
-    locate::{Disposition, Storage},
+    locate::Storage,
     multipart::{MultipartBody, Source},
     response::content_type,
-    rules::{Decision, DeliveryKind, Mode, ObjectFacts},
+    rules::{Decision, ObjectFacts},
 };
 use crate::{
     access::{ClientIp, ForcedDelivery, Grant},
@@ -27,6 +27,7 @@ use crate::{
         coalesce, guess_media_type,
     },
     s3,
+    storage::{DeliveryKind, Disposition, Mode},
 };
 
 /// An object that the client may have, and the storage that has it: made by the gateway's `locate` only.

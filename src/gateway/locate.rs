@@ -5,17 +5,17 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
-use http::Uri;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::rules::{DeliveryKind, RuleConfig, Rules};
+use super::rules::Rules;
 use crate::{
     access::Allowlist,
     id::StorageName,
     object::{Bucket, ObjectUri},
     s3,
+    storage::{Addressing, DeliveryKind, Disposition, EndpointUrl, RuleConfig},
 };
 
 /// One `[[storages]]` of the configuration.
@@ -33,14 +33,14 @@ pub struct StorageConfig {
     #[serde(default = "default_region")]
     pub region: String,
     /// What the gateway connects to, for S3-compatible servers and VPC endpoints.
-    #[serde(default, with = "optional_uri")]
-    pub endpoint: Option<Uri>,
+    #[serde(default)]
+    pub endpoint: Option<EndpointUrl>,
     /// What presigned URLs are signed for: where clients reach the bucket. Absent: the endpoint.
-    #[serde(default, with = "optional_uri")]
-    pub public_endpoint: Option<Uri>,
+    #[serde(default)]
+    pub public_endpoint: Option<EndpointUrl>,
     /// Whether the bucket stands in the host or in the path.
     #[serde(default)]
-    pub addressing: s3::Addressing,
+    pub addressing: Addressing,
     /// A static key; absent: the AWS default chain.
     #[serde(default)]
     pub access_key_id: Option<String>,
@@ -92,19 +92,6 @@ pub struct StorageConfig {
     /// How long S3 may pause within a body.
     #[serde(default = "default_stall_timeout", with = "humantime_serde")]
     pub stall_timeout: Duration,
-}
-
-/// Whether a browser should show an object or save it.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum Disposition {
-    /// Say nothing.
-    #[default]
-    None,
-    /// Show it, and save it under its own name when asked to.
-    Inline,
-    /// Save it.
-    Attachment,
 }
 
 /// A storage ready to serve.
@@ -223,29 +210,4 @@ fn default_allow() -> Vec<IpNet> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Endpoints are `http://` or `https://` with a host; a path would change what is signed, so it is refused.
-mod optional_uri {
-    use http::Uri;
-    use serde::{Deserialize, Deserializer, de::Error};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-        let uri: Uri =
-            text.parse().map_err(|_| D::Error::custom("not a URL; write it as https://host[:port]"))?;
-        let web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-        if !web {
-            return Err(D::Error::custom("not a URL; write it as https://host[:port]"));
-        }
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(D::Error::custom(
-                "it names a user; keys go into access_key_id and secret_access_key",
-            ));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(D::Error::custom("it has a path; an endpoint is only https://host[:port]"));
-        }
-        Ok(Some(uri))
-    }
 }

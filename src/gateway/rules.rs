@@ -4,54 +4,10 @@
 //! works for every client and a redirect only for those that reach the bucket. Conditions on size and type need
 //! the object's metadata, which is asked for only when the decision comes to such a rule.
 
-use bytesize::ByteSize;
-use ipnet::IpNet;
-use serde::Deserialize;
-
-use crate::access::{ClientIp, Networks};
-
-/// How an object reaches the client.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// 303 to a presigned URL.
-    Redirect,
-    /// The bytes pass through the gateway.
-    Stream,
-}
-
-/// The `delivery` key of a storage.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryKind {
-    /// Always 303 to a presigned URL.
-    #[default]
-    Redirect,
-    /// Always through the gateway.
-    Stream,
-    /// As `[[storages.rules]]` say.
-    Rules,
-}
-
-/// One `[[storages.rules]]`. A condition that is absent holds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RuleConfig {
-    /// Client networks.
-    #[serde(default)]
-    pub networks: Vec<IpNet>,
-    /// The object has at least this many bytes.
-    #[serde(default)]
-    pub min_size: Option<ByteSize>,
-    /// The object has at most this many bytes.
-    #[serde(default)]
-    pub max_size: Option<ByteSize>,
-    /// Media types, such as `video/mp4` or `video/*`.
-    #[serde(default)]
-    pub content_types: Vec<String>,
-    /// What to do.
-    pub delivery: Mode,
-}
+use crate::{
+    access::{ClientIp, Networks},
+    storage::{Mode, RuleConfig},
+};
 
 /// The parsed rules of one storage.
 #[derive(Debug)]
@@ -147,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_fits_decides() {
-        #[derive(Deserialize)]
+        #[derive(serde::Deserialize)]
         struct Table {
             rules: Vec<RuleConfig>,
         }

@@ -8,23 +8,12 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use http::{HeaderValue, Uri, uri::Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 
 use super::Error;
-use crate::object::{Bucket, ObjectKey};
-
-/// Where the bucket's name stands.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Addressing {
-    /// In the host at AWS where the name allows it, in the path at a configured endpoint.
-    #[default]
-    Auto,
-    /// In the path.
-    Path,
-    /// In the host where the name and the endpoint allow it.
-    Virtual,
-}
+use crate::{
+    object::{Bucket, ObjectKey},
+    storage::Addressing,
+};
 
 /// RFC 3986 "unreserved" stays: what AWS calls URI encoding, and what botocore does.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

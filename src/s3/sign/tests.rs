@@ -13,7 +13,8 @@ use serde::Deserialize;
 use super::*;
 use crate::{
     object::{Bucket, ObjectKey},
-    s3::{Addressing, PresignMethod},
+    s3::PresignMethod,
+    storage::Addressing,
 };
 
 /// One row of `tests/botocore/presigned.json`.

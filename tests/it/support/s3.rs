@@ -15,7 +15,8 @@ use mediagate::{
     egress::{self, Egress},
     id::StorageName,
     object::Bucket,
-    s3::{Addressing, Connection, ConnectionConfig, CredentialsConfig, S3Metrics, Timeouts},
+    s3::{Connection, ConnectionConfig, CredentialsConfig, S3Metrics, Timeouts},
+    storage::Addressing,
 };
 use prometheus::Registry;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};

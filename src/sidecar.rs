@@ -1,0 +1,53 @@
+//! The sidecar: what is done with a storage beside serving its objects.
+//!
+//! Today it connects, examines and previews; sync and export stand on the same connections.
+
+mod connect;
+mod examine;
+mod preview;
+
+use std::{sync::Arc, time::SystemTime};
+
+pub use self::{
+    connect::{ConnectError, Connector, connection_config},
+    examine::{Check, Finding, Probe, Report},
+    preview::{Preview, PreviewError, PreviewRequest},
+};
+use crate::{s3, storage::Storage};
+
+/// Works on storages that a person made or is about to make. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sidecar {
+    connector: Connector,
+    /// The origins of pages that read media, for CORS.
+    origins: Arc<[String]>,
+    clock: fn() -> SystemTime,
+}
+
+impl Sidecar {
+    /// Joins the parts. `origins` are those of `[cors]`; `*` is left out.
+    pub fn new(connector: Connector, origins: Vec<String>, clock: fn() -> SystemTime) -> Self {
+        Self { connector, origins: origins.into(), clock }
+    }
+
+    /// Tests the connection of a storage: everything that serving, syncing or exporting will ask of it.
+    pub async fn examine(&self, storage: &Storage) -> Result<Report, ConnectError> {
+        let connection = self.connector.connect(storage).await?;
+        Ok(examine::examine(&connection, storage, &self.origins, self.clock).await)
+    }
+
+    /// Lists what a sync would take, up to a limit and for at most 30 seconds.
+    pub async fn preview(
+        &self,
+        storage: &Storage,
+        request: &PreviewRequest,
+    ) -> Result<Preview, PreviewError> {
+        let connection = self.connector.connect(storage).await?;
+        preview::preview(&connection, &storage.settings, request).await
+    }
+
+    /// Connects to a storage.
+    pub async fn connect(&self, storage: &Storage) -> Result<s3::Connection, ConnectError> {
+        self.connector.connect(storage).await
+    }
+}

@@ -1,0 +1,183 @@
+//! What a person sets of a storage. Its serde form is the document in the database, not the wire format.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Addressing, DeliveryKind, EndpointUrl, KeyFilter, RuleConfig};
+use crate::{id::ProjectId, object::Bucket};
+
+/// Everything but the keys. Fields that only one direction has are ignored in the other.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The project of the annotation application that it belongs to; absent: all of them.
+    pub project: Option<ProjectId>,
+    /// A name for people.
+    pub title: Option<String>,
+    /// More words for people.
+    pub description: Option<String>,
+    /// The bucket. Label Studio allows none until it is used.
+    pub bucket: Option<Bucket>,
+    /// The prefix as it was typed; see [`Settings::normal_prefix`].
+    pub prefix: Option<String>,
+    /// Which keys under the prefix are meant; absent: all.
+    pub filter: Option<KeyFilter>,
+    /// What becomes a task.
+    pub method: ImportMethod,
+    /// Whether folders under the prefix are scanned too.
+    pub recursive: bool,
+    /// Whether it can be synced.
+    pub synchronizable: bool,
+    /// Whether deleted annotations are deleted from the bucket.
+    pub can_delete_objects: Option<bool>,
+    /// The bucket's region; absent: `us-east-1`.
+    pub region: Option<String>,
+    /// What we connect to; absent: AWS.
+    pub endpoint: Option<EndpointUrl>,
+    /// What presigned URLs are signed for; absent: the endpoint.
+    pub public_endpoint: Option<EndpointUrl>,
+    /// Where the bucket's name stands.
+    pub addressing: Addressing,
+    /// Whether presigned URLs may be given out at all. Without it everything is streamed, whatever `delivery` says.
+    pub presign: bool,
+    /// How long they live.
+    pub presign_ttl: PresignTtl,
+    /// Redirect, stream or rules; absent: redirect where `presign` allows it.
+    pub delivery: Option<DeliveryKind>,
+    /// The rules of `delivery = "rules"`.
+    pub rules: Vec<RuleConfig>,
+    /// Client networks admitted to its objects; absent: those of the gateway.
+    pub allow: Option<Vec<IpNet>>,
+    /// Client networks refused.
+    pub deny: Vec<IpNet>,
+    /// The KMS key that annotations are encrypted with.
+    pub sse_kms_key_id: Option<String>,
+    /// The IAM role to assume; storages of kind `s3s` have one.
+    pub role_arn: Option<String>,
+    /// What the role's owner asks to be told.
+    pub external_id: Option<String>,
+    /// The STS server, for others than AWS.
+    pub sts_endpoint: Option<EndpointUrl>,
+    /// Label Studio's mark of role storages made before 2025-04-07; kept and given back, it changes nothing here.
+    pub legacy_auth: Option<bool>,
+}
+
+/// What becomes a task: Label Studio's `use_blob_urls`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImportMethod {
+    /// Every object is one task.
+    Files,
+    /// Every item of a JSON, JSONL or Parquet object is one task.
+    #[default]
+    Tasks,
+}
+
+/// How long presigned URLs live, in whole minutes: 1 to [`MAX_PRESIGN_MINUTES`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct PresignTtl(u32);
+
+/// Seven days, which is S3's limit (Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters").
+pub const MAX_PRESIGN_MINUTES: u32 = 7 * 24 * 60;
+
+/// The number is out of range.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("presigned URLs live 1 to {MAX_PRESIGN_MINUTES} minutes")]
+pub struct ParsePresignTtlError;
+
+impl Settings {
+    /// The prefix as it is listed, served and matched: empty, or ending in `/`. Label Studio syncs under it too, but
+    /// tests the connection with the prefix as typed, so that `im` passes for `img/` and then syncs nothing.
+    pub fn normal_prefix(&self) -> String {
+        let trimmed = self.prefix.as_deref().unwrap_or_default().trim_end_matches('/');
+        if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") }
+    }
+
+    /// The region to sign for.
+    pub fn region(&self) -> &str {
+        self.region.as_deref().unwrap_or("us-east-1")
+    }
+
+    /// How objects reach clients.
+    pub fn delivery(&self) -> DeliveryKind {
+        if self.presign { self.delivery.unwrap_or_default() } else { DeliveryKind::Stream }
+    }
+}
+
+/// Label Studio's defaults.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            project: None,
+            title: None,
+            description: None,
+            bucket: None,
+            prefix: None,
+            filter: None,
+            method: ImportMethod::default(),
+            recursive: false,
+            synchronizable: true,
+            can_delete_objects: None,
+            region: None,
+            endpoint: None,
+            public_endpoint: None,
+            addressing: Addressing::default(),
+            presign: true,
+            presign_ttl: PresignTtl::default(),
+            delivery: None,
+            rules: Vec::new(),
+            allow: None,
+            deny: Vec::new(),
+            sse_kms_key_id: None,
+            role_arn: None,
+            external_id: None,
+            sts_endpoint: None,
+            legacy_auth: None,
+        }
+    }
+}
+
+impl PresignTtl {
+    /// Checks the range.
+    pub fn from_minutes(minutes: u32) -> Result<Self, ParsePresignTtlError> {
+        if (1..=MAX_PRESIGN_MINUTES).contains(&minutes) {
+            Ok(Self(minutes))
+        } else {
+            Err(ParsePresignTtlError)
+        }
+    }
+
+    /// The whole minutes.
+    pub fn minutes(self) -> u32 {
+        self.0
+    }
+
+    /// The same as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0) * 60)
+    }
+}
+
+/// Label Studio's default of the model; its form offers 15.
+impl Default for PresignTtl {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u32> for PresignTtl {
+    type Error = ParsePresignTtlError;
+
+    fn try_from(minutes: u32) -> Result<Self, ParsePresignTtlError> {
+        Self::from_minutes(minutes)
+    }
+}
+
+impl From<PresignTtl> for u32 {
+    fn from(ttl: PresignTtl) -> Self {
+        ttl.0
+    }
+}
