@@ -40,12 +40,12 @@ pub(crate) fn gateway() -> (Arc<Gateway>, String) {
     let (verifier, token) = setup::verifier(Algorithm::HS256, 1000);
     let everybody: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::default().into()];
     let state = State {
-        allowlist: Allowlist::new(&everybody, &[]),
-        trusted: TrustedProxies::new(&[], ForwardedHeader::XForwardedFor),
+        allowlist: Arc::new(Allowlist::new(&everybody, &[])),
+        trusted: Arc::new(TrustedProxies::new(&[], ForwardedHeader::XForwardedFor)),
         verifier: Arc::new(verifier),
-        storages: Storages::new(vec![setup::Storages::new().storage("media", BUCKET, "")]),
+        storages: Arc::new(Storages::new(vec![setup::Storages::new().storage("media", BUCKET, "")])),
         upstream: None,
-        cors: cors::Cors::build(&cors::Config::default()).unwrap(),
+        cors: Arc::new(cors::Cors::build(&cors::Config::default()).unwrap()),
     };
     let gateway = Gateway::new(
         state,

@@ -161,7 +161,7 @@ fn locating() -> Stage {
     let storages = locate::Storages::new(storages);
     let object = ObjectUri::parse(&format!("s3://{BUCKET}-7/{KEY}")).unwrap();
     stage("locate/100_storages", move || {
-        black_box(storages.locate(black_box(&object)).unwrap());
+        black_box(storages.locate(black_box(&object), None).unwrap());
     })
 }
 

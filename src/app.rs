@@ -300,12 +300,12 @@ async fn assemble(
     let connections = storages.iter().map(|storage| storage.connection.clone()).collect();
     let upstream = config.upstream.as_ref().map(|upstream| forward::Upstream::build(upstream, &egress));
     let state = State {
-        allowlist: Allowlist::new(&config.access.allow, &config.access.deny),
-        trusted: TrustedProxies::new(&config.access.trusted_proxies, config.access.client_address),
+        allowlist: Arc::new(Allowlist::new(&config.access.allow, &config.access.deny)),
+        trusted: Arc::new(TrustedProxies::new(&config.access.trusted_proxies, config.access.client_address)),
         verifier: Arc::clone(&verifier),
-        storages: Storages::new(storages),
-        upstream: upstream.transpose()?,
-        cors: cors::Cors::build(&config.cors)?,
+        storages: Arc::new(Storages::new(storages)),
+        upstream: upstream.transpose()?.map(Arc::new),
+        cors: Arc::new(cors::Cors::build(&config.cors)?),
     };
     let ended = CancellationToken::new();
     Ok(Assembled { state, generation: Generation { connections, verifier, minter, egress, ended } })
@@ -316,7 +316,7 @@ pub async fn try_out(
     config: &Config,
     registry: &Registry,
     clock: fn() -> SystemTime,
-) -> Result<Storages, Error> {
+) -> Result<Arc<Storages>, Error> {
     let s3_metrics = s3::S3Metrics::register(registry)?;
     Ok(assemble(config, &s3_metrics, clock, None).await?.state.storages)
 }

@@ -54,21 +54,21 @@ pub struct Gateway {
     clock: fn() -> SystemTime,
 }
 
-/// What a configuration makes of the data path; replaced as a whole when it is loaded again.
-#[derive(Debug)]
+/// What a configuration and the store make of the data path; replaced as a whole when either changes.
+#[derive(Clone, Debug)]
 pub struct State {
     /// Which clients are admitted at all.
-    pub allowlist: Allowlist,
+    pub allowlist: Arc<Allowlist>,
     /// Which peers may speak for a client.
-    pub trusted: TrustedProxies,
+    pub trusted: Arc<TrustedProxies>,
     /// Who verifies tokens.
     pub verifier: Arc<Verifier>,
     /// The storages.
-    pub storages: Storages,
+    pub storages: Arc<Storages>,
     /// The application behind the gateway.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Arc<Upstream>>,
     /// Pages of other origins.
-    pub cors: Cors,
+    pub cors: Arc<Cors>,
 }
 
 /// The other end of the connection, as the listener knows it.
@@ -236,7 +236,8 @@ fn locate<'a>(
     grant: &'a Arc<Grant>,
     client: ClientIp,
 ) -> Result<Located<'a>, Error> {
-    let storage = state.storages.locate(&route.object).ok_or(Error::StorageUnknown)?;
+    let project = route.project().or(grant.project());
+    let storage = state.storages.locate(&route.object, project).ok_or(Error::StorageUnknown)?;
     storage.allowlist.admit(client)?;
     Ok(Located { storage, object: &route.object, grant, client })
 }

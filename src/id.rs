@@ -14,8 +14,16 @@ pub struct TaskId(Arc<str>);
 
 /// A project of the annotation application, as that application writes it.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "Written")]
 pub struct ProjectId(Arc<str>);
+
+/// An id as other systems write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(i64),
+    Text(String),
+}
 
 /// The number of a storage: given by our store, never used again.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -85,11 +93,14 @@ impl StorageName {
     }
 }
 
-impl TryFrom<String> for ProjectId {
+impl TryFrom<Written> for ProjectId {
     type Error = ParseIdError;
 
-    fn try_from(text: String) -> Result<Self, ParseIdError> {
-        Self::parse(&text)
+    fn try_from(written: Written) -> Result<Self, ParseIdError> {
+        match written {
+            Written::Number(number) => Self::parse(&number.to_string()),
+            Written::Text(text) => Self::parse(&text),
+        }
     }
 }
 
@@ -151,5 +162,15 @@ mod tests {
             assert_eq!(TaskId::parse(text).err(), want, "{text:?}");
         }
         assert_eq!(StorageName::parse("a b").err(), Some(ParseIdError::Character));
+    }
+
+    #[test]
+    fn a_number_and_its_text_are_the_same_project() {
+        for (json, want) in
+            [("17", Some("17")), ("\"17\"", Some("17")), ("\"a\"", Some("a")), ("1.5", None), ("\"\"", None)]
+        {
+            let got: Option<ProjectId> = serde_json::from_str(json).ok();
+            assert_eq!(got.as_ref().map(ProjectId::as_str), want, "{json}");
+        }
     }
 }

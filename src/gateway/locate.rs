@@ -1,7 +1,7 @@
 //! The storages of the gateway, and which of them serves an object.
 //!
-//! A storage serves the keys of its bucket that lie under its prefix. Among several the longest prefix wins, and
-//! keys are taken verbatim.
+//! A storage serves the keys of its bucket that lie under its prefix. Among several the longest prefix wins, then the
+//! one of the project that is asked for, then the order they are given in. Keys are taken verbatim.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::rules::Rules;
 use crate::{
     access::Allowlist,
-    id::StorageName,
+    id::{ProjectId, StorageName},
     object::{Bucket, ObjectUri},
     s3,
     storage::{Addressing, DeliveryKind, Disposition, EndpointUrl, RuleConfig},
@@ -26,6 +26,9 @@ pub struct StorageConfig {
     pub name: StorageName,
     /// The bucket.
     pub bucket: Bucket,
+    /// The project of the annotation application that it belongs to; absent: all of them.
+    #[serde(default)]
+    pub project: Option<ProjectId>,
     /// Only keys under it are served; `img` means `img/`.
     #[serde(default)]
     pub prefix: String,
@@ -112,6 +115,7 @@ pub struct Storage {
     /// How long a browser may keep a streamed object.
     pub max_age: Duration,
     name: StorageName,
+    project: Option<ProjectId>,
     prefix: Box<str>,
 }
 
@@ -142,6 +146,7 @@ impl Storage {
             disposition: config.content_disposition,
             max_age: config.max_age,
             name: config.name.clone(),
+            project: config.project.clone(),
             prefix: config.normal_prefix().into(),
         }
     }
@@ -170,10 +175,16 @@ impl Storages {
         Self { all, by_bucket }
     }
 
-    /// The storage that serves the object: of its bucket, with the longest prefix of its key.
-    pub fn locate(&self, object: &ObjectUri) -> Option<&Arc<Storage>> {
+    /// The storage that serves the object: of its bucket, with the longest prefix of its key. Where projects have
+    /// storages of their own for the same prefix, the asked one's is taken.
+    pub fn locate(&self, object: &ObjectUri, project: Option<&ProjectId>) -> Option<&Arc<Storage>> {
         let of_bucket = self.by_bucket.get(&object.bucket)?;
-        of_bucket.iter().find(|storage| object.key.as_str().starts_with(&*storage.prefix))
+        let serves = |storage: &&Arc<Storage>| object.key.as_str().starts_with(&*storage.prefix);
+        let first = of_bucket.iter().find(serves)?;
+        let rivals =
+            of_bucket.iter().filter(serves).take_while(|rival| rival.prefix.len() == first.prefix.len());
+        let own = project.and_then(|_| rivals.into_iter().find(|rival| rival.project.as_ref() == project));
+        Some(own.unwrap_or(first))
     }
 
     /// Every storage, in the order of the configuration.
@@ -210,4 +221,60 @@ fn default_allow() -> Vec<IpNet> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::egress::{self, Egress};
+
+    async fn storage(name: &str, prefix: &str, project: Option<&str>) -> Arc<Storage> {
+        let config =
+            serde_json::json!({ "name": name, "bucket": "media", "prefix": prefix, "project": project });
+        let config: StorageConfig = serde_json::from_value(config).unwrap();
+        let connection = s3::ConnectionConfig {
+            name: config.name.clone(),
+            bucket: config.bucket.clone(),
+            region: config.region.clone(),
+            endpoint: None,
+            public_endpoint: None,
+            addressing: Addressing::Auto,
+            credentials: s3::CredentialsConfig::Static {
+                access_key_id: "id".to_owned(),
+                secret_access_key: "secret".into(),
+                session_token: None,
+            },
+            timeouts: s3::Timeouts::default(),
+        };
+        let egress = Arc::new(Egress::build(&egress::Config::default()).unwrap());
+        let metrics = s3::S3Metrics::register(&prometheus::Registry::new()).unwrap();
+        let connection = s3::Connection::connect(connection, egress, metrics, || UNIX_EPOCH).await.unwrap();
+        Arc::new(Storage::new(&config, connection))
+    }
+
+    #[tokio::test]
+    async fn the_longest_prefix_then_the_project_decides() {
+        let storages = Storages::new(vec![
+            storage("all", "", None).await,
+            storage("img", "img/", Some("1")).await,
+            storage("img-2", "img", Some("2")).await,
+        ]);
+        for (key, project, want) in [
+            ("a", None, "all"),
+            ("a", Some("2"), "all"),
+            ("imgs/a", Some("2"), "all"),
+            ("img/a", None, "img"),
+            ("img/a", Some("1"), "img"),
+            ("img/a", Some("2"), "img-2"),
+            ("img/a", Some("3"), "img"),
+        ] {
+            let object = ObjectUri::parse(&format!("s3://media/{key}")).unwrap();
+            let project = project.map(|project| ProjectId::parse(project).unwrap());
+            let found = storages.locate(&object, project.as_ref()).map(|storage| storage.name().as_str());
+            assert_eq!(found, Some(want), "{key} {project:?}");
+        }
+        assert!(storages.locate(&ObjectUri::parse("s3://other/img/a").unwrap(), None).is_none());
+    }
 }
