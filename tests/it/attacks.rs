@@ -304,6 +304,7 @@ async fn every_form_of_target_is_guarded_alike() {
         ("GET /media/media/a%c0%ae HTTP/1.1\r\nhost: x\r\n", 400, "object_uri_invalid"),
         ("GET /media/media/a%00 HTTP/1.1\r\nhost: x\r\n", 400, "object_uri_invalid"),
         ("CONNECT media:443 HTTP/1.1\r\nhost: x\r\n", 400, "request_invalid"),
+        ("CONNECT http://app.example/page HTTP/1.1\r\nhost: x\r\n", 400, "request_invalid"),
         ("get /media/media/a HTTP/1.1\r\nhost: x\r\n", 405, "method_not_allowed"),
     ] {
         let answer = raw(gateway.address, format!("{head}connection: close\r\n\r\n").as_bytes()).await;

@@ -4,9 +4,11 @@
 mod architecture;
 mod attacks;
 mod forward;
+mod lines;
 mod operate;
 mod redirect;
 mod s3;
 mod stream;
 mod support;
 mod token;
+mod versions;

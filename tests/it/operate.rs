@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use http_body_util::BodyExt as _;
+
 use crate::support::{
     gateway::{Gateway, claims, open, send, sign, storage, token},
     s3::S3Server,
@@ -116,24 +118,33 @@ async fn pages_of_configured_origins_may_read_media_and_refusals() {
     assert_eq!(stranger.header("access-control-allow-origin"), "");
 }
 
+/// Limits hold until the last byte of an answer, and no longer.
 #[tokio::test]
 async fn limits_answer_with_retry_after() {
-    let body = response("200 OK", &[("content-length", "1000000")], b"x");
-    let script = vec![Step::Head, Step::Send(body), Step::Hang];
-    let s3 = Scripted::start(vec![script.clone(), script]).await;
-    let per_client =
-        format!("[limits]\nstreams_per_client = 1\n{}", storage(&s3.url(), "delivery = \"stream\""));
-    let all = format!("[limits]\nmemory = \"1 KiB\"\n{}", storage(&s3.url(), "delivery = \"stream\""));
-    for (config, status, code) in
-        [(per_client, 429, "client_streams_exhausted"), (all, 503, "streams_exhausted")]
-    {
+    let begin = |body: &[u8]| response("200 OK", &[("content-length", "4"), ("connection", "close")], body);
+    for (limits, status, code) in [
+        ("streams_per_client = 1", 429, "client_streams_exhausted"),
+        ("memory = \"1 KiB\"", 503, "streams_exhausted"),
+        ("in_flight = 1", 503, "in_flight_exhausted"),
+    ] {
+        let s3 = Scripted::start(vec![
+            vec![Step::Head, Step::Send(begin(b"12")), Step::Wait, Step::Send(b"34".to_vec())],
+            vec![Step::Head, Step::Send(begin(b"1234"))],
+        ])
+        .await;
+        let config = format!("[limits]\n{limits}\n{}", storage(&s3.url(), "delivery = \"stream\""));
         let gateway = Gateway::start(&config).await;
         let bearer = format!("Bearer {}", token());
-        let held = open(gateway.address, "GET", "/media/media/a", &[("authorization", &bearer)]).await;
+        let mut held = open(gateway.address, "GET", "/media/media/a", &[("authorization", &bearer)]).await;
         assert_eq!(held.status(), 200);
+        held.body_mut().frame().await.unwrap().unwrap();
         let answer = gateway.get("/media/media/b").await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code));
         assert_eq!(answer.header("retry-after"), "1", "{code}");
+        s3.go();
+        held.into_body().collect().await.unwrap();
+        gateway.metric_becomes("mediagate_requests_in_flight", &[], 0.0).await;
+        assert_eq!(gateway.get("/media/media/b").await.text(), "1234", "{code}");
     }
 }
 
@@ -240,4 +251,24 @@ async fn a_request_id_comes_back_and_a_strangers_is_not_taken() {
     let id = answer.header("x-request-id").to_owned();
     assert!(id.len() == 32 && id != "mine", "{id}");
     assert!(answer.text().contains(&id));
+}
+
+/// The id goes to logs, answers and the application: even a trusted proxy's is taken only if it is a plain word.
+#[tokio::test]
+async fn a_trusted_proxys_request_id_is_a_word() {
+    let gateway = Gateway::start("[access]\ntrusted_proxies = [\"127.0.0.0/8\"]\n").await;
+    let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+    for (given, taken) in [
+        ("id-1", true),
+        (longest.as_str(), true),
+        (&too_long, false),
+        ("", false),
+        ("a b", false),
+        ("a\tb", false),
+        ("\u{e9}", false),
+    ] {
+        let answer = send(gateway.address, "GET", "/", &[("x-request-id", given)]).await;
+        let id = answer.header("x-request-id");
+        assert_eq!((id == given, id.len() == 32), (taken, !taken), "{given:?}: {id}");
+    }
 }

@@ -58,6 +58,24 @@ async fn refusals_are_401_with_a_challenge_and_a_stable_code() {
 }
 
 #[tokio::test]
+async fn a_configured_issuer_is_asked_for() {
+    let s3 = S3Server::start().await;
+    s3.put("media", "a", b"abc");
+    let config = storage(&s3.url(), "delivery = \"stream\"");
+    let gateway = Gateway::start(&format!("[access]\nissuer = \"annotation-app\"\n{config}")).await;
+    for (issuer, status) in [(json!("annotation-app"), 200), (json!("another"), 401), (json!(null), 401)] {
+        let mut claims = claims();
+        match issuer {
+            serde_json::Value::Null => {}
+            issuer => claims["iss"] = issuer,
+        }
+        let answer = gateway.send("GET", &format!("/media/media/a?token={}", sign(&claims)), &[]).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(status == 200 || answer.code() == "issuer_mismatch", "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn the_first_place_that_has_a_token_counts_and_a_bad_one_is_no_reason_to_look_further() {
     let (_s3, gateway) = gateway().await;
     let good = sign(&claims());

@@ -211,6 +211,20 @@ fn a_remembered_token_is_judged_again() {
     assert_eq!(verify(&verifier, &token, NOW).err(), Some(Error::TokenRevoked));
 }
 
+/// What is remembered is the whole text: who knows a good token's claims cannot present them under another signature.
+#[test]
+fn a_forged_token_does_not_ride_on_a_remembered_one() {
+    let verifier = Verifier::build(&config(), at(NOW)).unwrap();
+    let good = claiming(CLAIMS);
+    assert!(verify(&verifier, &good, NOW).is_ok());
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{signed}.{other}{}", signature.get(1..).unwrap());
+    for token in [forged, format!("{signed}."), format!("{signed}.{signature}A")] {
+        assert_eq!(verify(&verifier, &token, NOW).err(), Some(Error::SignatureInvalid), "{token}");
+    }
+}
+
 #[test]
 fn a_refused_token_is_not_remembered() {
     let verifier = Verifier::build(&config(), at(NOW)).unwrap();
