@@ -47,6 +47,8 @@ impl Metrics {
 
     /// Sets the figures that are read rather than counted.
     pub(super) fn observe(&self, verifier: &Verifier, now: SystemTime) {
+        // A reload may have taken a set away.
+        self.jwks_age.reset();
         for (source, age) in verifier.jwks_ages(now).into_iter().enumerate() {
             // A set that was never fetched has no age; its absence is the alert.
             if let Some(age) = age {
