@@ -77,6 +77,27 @@ fn the_published_examples_verify() {
     }
 }
 
+/// RFC 7515 appendix A.4 (an algorithm that we do not have), A.5 (unsecured) and E (a `crit` that nobody knows).
+#[test]
+fn the_published_examples_that_must_not_verify() {
+    let es512 = "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGD\
+                 KB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+    let none = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0c\
+                nVlfQ.";
+    let crit = "eyJhbGciOiJub25lIiwNCiAiY3JpdCI6WyJodHRwOi8vZXhhbXBsZS5jb20vVU5ERUZJTkVEIl0sDQogImh0dHA6Ly9leGFtcGxlLmNvbS9VTkRF\
+                RklORUQiOnRydWUNCn0.RkFJTA.";
+    for (text, want) in [
+        (es512, Error::AlgorithmMismatch),
+        (none, Error::AlgorithmMismatch),
+        (crit, Error::HeaderParameterRefused),
+    ] {
+        for (algorithm, jwk, _) in EXAMPLES {
+            let got = Unverified::parse(text).and_then(|token| from_jwk(*algorithm, jwk).verify(&token));
+            assert_eq!(got, Err(want), "{algorithm:?} {text}");
+        }
+    }
+}
+
 #[test]
 fn what_a_secret_must_be() {
     for (algorithm, secret, sound) in [
