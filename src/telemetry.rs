@@ -111,3 +111,49 @@ pub fn registry() -> Result<Registry, Error> {
 pub fn render(registry: &Registry) -> Result<String, Error> {
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// `RUST_LOG=trace` is what somebody in trouble types first.
+    #[test]
+    fn crates_that_print_what_they_send_are_never_heard_in_detail() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let filter = EnvFilter::new("trace").and(filter_fn(tells_no_secret));
+        let subscriber = Subscribers::default().with(layer.with_filter(filter));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "h2::codec", "a secret");
+            tracing::trace!(target: "hyper::proto::h1", "a secret");
+            tracing::debug!(target: "hyper_util::client", "a secret");
+            tracing::trace!(target: "aws_sigv4::http_request", "a secret");
+            tracing::debug!(target: "rustls::client", "a secret");
+            tracing::trace!(target: "s3s::ops", "a secret");
+            tracing::warn!(target: "hyper::proto", "a word of theirs");
+            tracing::trace!(target: "mediagate::gateway", "a word of ours");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("a word of theirs") && text.contains("a word of ours"), "{text}");
+    }
+}

@@ -27,7 +27,7 @@ impl Log {
     fn of(&self, target: &str) -> Vec<Value> {
         let lines = self.text();
         let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
-        lines.filter(|line| line["target"] == target).map(|mut line| line["fields"].take()).collect()
+        lines.filter(|line| line["target"] == target).collect()
     }
 
     /// Waits until a target has this many lines: a line is written after the last byte of its answer.
@@ -62,6 +62,7 @@ fn listen() -> (Log, DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
+        .flatten_event(true)
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .with_env_filter("info,mediagate=trace")
