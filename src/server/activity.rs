@@ -29,6 +29,9 @@ pub(super) struct Activity {
     head_since: Mark,
     times_heads: AtomicBool,
     single_framing: AtomicBool,
+    has_body: AtomicBool,
+    trailed: AtomicBool,
+    pipelined: AtomicBool,
     stalled: AtomicBool,
     upgraded: AtomicBool,
     cut: AtomicBool,
@@ -84,6 +87,9 @@ impl Activity {
             head_since: Mark::default(),
             times_heads: AtomicBool::new(true),
             single_framing: AtomicBool::new(false),
+            has_body: AtomicBool::new(false),
+            trailed: AtomicBool::new(false),
+            pipelined: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             cut: AtomicBool::new(false),
@@ -108,9 +114,14 @@ impl Activity {
         self.idle_since.set(self.begun);
     }
 
-    /// Bytes of the client came in; tells what they are.
-    pub(super) fn received(&self) -> Received {
-        if !self.times_heads.load(Relaxed) || self.in_flight.load(Relaxed) != 0 {
+    /// Bytes of the client came in, line breaks alone or more; tells what they are.
+    pub(super) fn received(&self, blank: bool) -> Received {
+        if !self.times_heads.load(Relaxed) {
+            Received::Other
+        } else if self.in_flight.load(Relaxed) != 0 {
+            if !blank && !self.has_body.load(Relaxed) {
+                self.pipelined.store(true, Relaxed);
+            }
             Received::Other
         } else if self.head_since.is_set() {
             Received::Head
@@ -120,15 +131,25 @@ impl Activity {
         }
     }
 
-    /// What the bytes of the head say about the length of the body.
-    pub(super) fn framed(&self, framing: Framing) {
+    /// What the bytes of the head say about the length of the body, and whether bytes came behind it.
+    pub(super) fn framed(&self, framing: Framing, trailed: bool) {
         self.single_framing.store(framing == Framing::Single, Relaxed);
+        self.trailed.store(trailed, Relaxed);
     }
 
-    /// Whether the head of the request that begins now says at most once how long its body is. A pipelined
-    /// head is not looked at, and counts as one that does not.
-    pub(super) fn take_single_framing(&self) -> bool {
-        self.single_framing.swap(false, Relaxed)
+    /// Whether the head of the request that begins now says at most once how long its body is; `has_body` tells
+    /// whether it says so at all.
+    ///
+    /// Where bytes came before the answer to a request without a body, a head may begin anywhere in them. None is
+    /// looked at on such a connection any more, and each counts as one that does not. Bytes behind a body are not
+    /// told from it.
+    pub(super) fn take_single_framing(&self, has_body: bool) -> bool {
+        let pipelined = self.pipelined.load(Relaxed);
+        if self.trailed.swap(false, Relaxed) && !has_body {
+            self.pipelined.store(true, Relaxed);
+        }
+        self.has_body.store(has_body, Relaxed);
+        self.single_framing.swap(false, Relaxed) && !pipelined
     }
 
     /// A head is complete.

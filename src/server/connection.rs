@@ -174,10 +174,10 @@ impl Connection {
 
 /// A request that names a length is refused unless its bytes were seen to name it once.
 fn ambiguous(activity: &Activity, request: &Request<Incoming>) -> Option<Refusal> {
-    let single = activity.take_single_framing();
     let headers = request.headers();
     let framed =
         headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+    let single = activity.take_single_framing(framed);
     (framed && !single && request.version() < http::Version::HTTP_2).then_some(Refusal::Framing)
 }
 

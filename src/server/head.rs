@@ -45,8 +45,8 @@ enum Place {
 }
 
 impl HeadScan {
-    /// Takes the next bytes; the framing once they contain the end of the head.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Option<Framing> {
+    /// Takes the next bytes; the framing, and what follows, once they contain the end of the head.
+    pub(super) fn feed<'b>(&mut self, mut bytes: &'b [u8]) -> Option<(Framing, &'b [u8])> {
         while let Some((&byte, rest)) = bytes.split_first() {
             bytes = match self.place {
                 Place::Before => {
@@ -67,7 +67,7 @@ impl HeadScan {
                 Place::After => return None,
             };
             if self.place == Place::After {
-                return Some(self.framing());
+                return Some((self.framing(), bytes));
             }
         }
         None
@@ -142,7 +142,7 @@ mod tests {
             for step in 1..=head.len() {
                 let mut scan = HeadScan::default();
                 let found = head.as_bytes().chunks(step).find_map(|chunk| scan.feed(chunk));
-                assert_eq!(found, want, "{head:?} in steps of {step}");
+                assert_eq!(found.map(|(framing, _)| framing), want, "{head:?} in steps of {step}");
             }
         }
     }

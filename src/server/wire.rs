@@ -195,18 +195,24 @@ impl AsyncRead for Conduit {
         let before = buf.filled().len();
         let read = on_transport!(self, transport => transport.poll_read(cx, buf));
         if buf.filled().len() > before {
-            let received = activity.received();
+            let bytes = &buf.filled()[before..];
+            let received = activity.received(is_blank(bytes));
             if received == Received::NewHead {
                 self.head = HeadScan::default();
             }
             if received != Received::Other
-                && let Some(framing) = self.head.feed(&buf.filled()[before..])
+                && let Some((framing, rest)) = self.head.feed(bytes)
             {
-                activity.framed(framing);
+                activity.framed(framing, !is_blank(rest));
             }
         }
         read
     }
+}
+
+/// Line breaks between requests mean nothing, and some clients send one too many.
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 impl AsyncWrite for Conduit {

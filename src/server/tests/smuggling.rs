@@ -74,6 +74,38 @@ async fn a_pipelined_request_with_a_body_is_refused() {
     }
 }
 
+/// The first half of a head comes with or behind the request before, so that only the second half looks like one.
+#[tokio::test]
+async fn a_head_in_two_halves_around_an_answer_is_refused() {
+    let half = "PUT /second HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\nX: ";
+    for (first, behind) in [
+        (get("/feed"), half),
+        (get("/feed") + half, ""),
+        (get("/feed") + &get("/b") + half, ""),
+        (get("/feed") + &get("/b"), half),
+    ] {
+        let mut server = Server::start(&patient());
+        let mut client = server.connect().await;
+        client.write_all(first.as_bytes()).await.unwrap();
+        let feed = server.feeds.recv().await.unwrap();
+        client.write_all(behind.as_bytes()).await.unwrap();
+        // Each answered chunk shows that the connection went on, and it reads whenever it does.
+        for chunk in ["one", "two"] {
+            feed.send(Bytes::from_static(chunk.as_bytes())).await.unwrap();
+            read_until(&mut client, &format!("{chunk}\r\n")).await;
+        }
+        drop(feed);
+        read_until(&mut client, "0\r\n\r\n").await;
+        if first.contains("/b") {
+            read_until(&mut client, "plain.").await;
+        }
+        let rest = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        client.write_all([rest, HIDDEN].concat().as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains("hidden"), "{first:?}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn plain_requests_are_understood() {
     let server = Server::start(&patient());
@@ -103,5 +135,8 @@ async fn a_second_request_with_a_body_is_understood() {
         client.write_all(request).await.unwrap();
         let answer = read_until(&mut client, "plain.").await;
         assert!(answer.contains("PUT /again 3"), "{answer}");
+        // A line break too many is no request.
+        client.write_all([get("/between").as_str(), "\r\n"].concat().as_bytes()).await.unwrap();
+        read_until(&mut client, "plain.").await;
     }
 }
