@@ -3,6 +3,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -32,9 +33,13 @@ impl Log {
 
     /// Waits until a target has this many lines: a line is written after the last byte of its answer.
     async fn until(&self, target: &str, lines: usize) -> Vec<Value> {
-        while self.of(target).len() < lines {
-            tokio::task::yield_now().await;
-        }
+        let written = async {
+            while self.of(target).len() < lines {
+                tokio::task::yield_now().await;
+            }
+        };
+        let written = tokio::time::timeout(Duration::from_secs(5), written).await;
+        assert!(written.is_ok(), "fewer than {lines} lines of {target} in {}", self.text());
         self.of(target)
     }
 }

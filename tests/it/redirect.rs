@@ -61,6 +61,31 @@ async fn one_object_has_one_url_for_everybody_within_a_window() {
     assert!(!mine.header("location").is_empty());
 }
 
+/// The cache of URLs is one for all storages; what it keeps is of one of them, and of its credentials.
+#[tokio::test]
+async fn one_key_in_two_storages_has_two_urls() {
+    let media = storage("http://127.0.0.1:1", "delivery = \"redirect\"\npresign_ttl = \"7days\"");
+    let other = media.replace("\"media\"", "\"other\"");
+    let gateway = Gateway::start(&format!("{media}{other}")).await;
+    let mut claims = claims();
+    claims["objects"] = serde_json::json!(["s3://media/*", "s3://other/*"]);
+    claims["exp"] = (now() + 30 * 24 * 3600).into();
+    let token = sign(&claims);
+    let mut locations = Vec::new();
+    for bucket in ["media", "other", "media"] {
+        let answer = gateway.send("GET", &format!("/media/{bucket}/a?token={token}"), &[]).await;
+        let location = answer.header("location").to_owned();
+        assert!(location.starts_with(&format!("http://127.0.0.1:1/{bucket}/a?")), "{bucket}: {location}");
+        locations.push(location);
+    }
+    assert_eq!(locations[0], locations[2], "it is remembered");
+    gateway.reload(&media.replace("secret_access_key = \"", "secret_access_key = \"another"));
+    gateway.metric_becomes("mediagate_config_reloads_total", &["loaded"], 1.0).await;
+    let answer = gateway.send("GET", &format!("/media/media/a?token={token}"), &[]).await;
+    assert_eq!(answer.status, 303);
+    assert_ne!(answer.header("location"), locations[0], "signed with the secret before");
+}
+
 #[tokio::test]
 async fn a_url_never_outlives_the_token() {
     let s3 = S3Server::start().await;
