@@ -350,6 +350,8 @@ async fn a_revocation_during_a_reload_is_not_lost() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     // The secret is read after the revocations, and from a pipe: whoever opens it for writing meets the reader.
     let (list, secret) = (revoked.clone(), pipe.clone());
+    // The pipe is opened again only when its last reader is known to be gone, lest one reader get two secrets.
+    let (read, was_read) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for reads in 1.. {
             let Ok(mut pipe) = std::fs::OpenOptions::new().write(true).open(&secret) else { return };
@@ -357,6 +359,10 @@ async fn a_revocation_during_a_reload_is_not_lost() {
                 std::fs::write(&list, "{\"jti\":\"token-1\"}\n").unwrap();
             }
             std::io::Write::write_all(&mut pipe, SECRET_ACCESS_KEY.as_bytes()).unwrap();
+            drop(pipe);
+            if was_read.recv().is_err() {
+                return;
+            }
         }
     });
     let config = storage("http://127.0.0.1:1", "delivery = \"redirect\"").replace(
@@ -365,11 +371,14 @@ async fn a_revocation_during_a_reload_is_not_lost() {
     );
     let config = format!("[access]\nrevocations_file = \"{}\"\n{config}", revoked.display());
     let gateway = Gateway::start(&config).await;
+    read.send(()).unwrap();
     let mut mine = claims();
     mine["jti"] = "token-1".into();
     let path = format!("/media/media/a?token={}", sign(&mine));
     assert_eq!(gateway.send("GET", &path, &[]).await.status, 303);
     gateway.reload(&config);
+    gateway.metric_becomes("mediagate_config_reloads_total", &["loaded"], 1.0).await;
+    read.send(()).unwrap();
     gateway.metric_becomes("mediagate_config_reloads_total", &["loaded"], 2.0).await;
     assert_eq!(gateway.send("GET", &path, &[]).await.code(), "token_revoked");
     gateway.stop().await;
