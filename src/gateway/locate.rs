@@ -15,7 +15,7 @@ use crate::{
     id::{ProjectId, StorageName},
     object::{Bucket, ObjectUri},
     s3,
-    storage::{Addressing, DeliveryKind, Disposition, EndpointUrl, RuleConfig},
+    storage::{self, Addressing, DeliveryKind, Disposition, EndpointUrl, RuleConfig},
 };
 
 /// One `[[storages]]` of the configuration.
@@ -131,6 +131,38 @@ impl StorageConfig {
     pub fn normal_prefix(&self) -> String {
         let trimmed = self.prefix.trim_end_matches('/');
         if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") }
+    }
+
+    /// What the data path needs of a storage that was made through the control API; its keys are in the connection.
+    pub fn of(storage: &storage::Storage, bucket: Bucket) -> Self {
+        let settings = &storage.settings;
+        Self {
+            name: storage.name(),
+            bucket,
+            project: settings.project.clone(),
+            prefix: settings.normal_prefix(),
+            region: settings.region().to_owned(),
+            endpoint: settings.endpoint.clone(),
+            public_endpoint: settings.public_endpoint.clone(),
+            addressing: settings.addressing,
+            access_key_id: None,
+            secret_access_key: None,
+            secret_access_key_file: None,
+            session_token: None,
+            session_token_file: None,
+            role_arn: settings.role_arn.clone(),
+            external_id: settings.external_id.clone(),
+            sts_endpoint: settings.sts_endpoint.as_ref().map(ToString::to_string),
+            delivery: settings.delivery(),
+            rules: settings.rules.clone(),
+            presign_ttl: settings.presign_ttl.duration(),
+            allow: settings.allow.clone().unwrap_or_else(default_allow),
+            deny: settings.deny.clone(),
+            content_disposition: Disposition::default(),
+            max_age: default_max_age(),
+            first_byte_timeout: default_first_byte_timeout(),
+            stall_timeout: default_stall_timeout(),
+        }
     }
 }
 

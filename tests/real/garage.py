@@ -86,13 +86,22 @@ admin_token = "{secrets.token_hex(16)}"
             "ExposeHeaders": ["Content-Range", "ETag"],
         }]})
 
+    def create_reader(self, bucket: str) -> tuple[str, str]:
+        """Makes a key that may only read the bucket: its id and its secret."""
+        name = f"reader-{secrets.token_hex(4)}"
+        self._garage("key", "create", name)
+        self._garage("bucket", "allow", "--read", "--key", name, bucket)
+        said = self._garage("key", "info", "--show-secret", name).stdout.decode()
+        fields = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+        return fields["Key ID"].strip(), fields["Secret key"].strip()
+
     def stop(self) -> None:
         # In order it would wait for the connections that boto3 keeps open; nothing of it is needed any more.
         self.program.process.kill()
         self.program.wait()
 
-    def _garage(self, *arguments: str) -> None:
-        subprocess.run(["garage", "-c", "garage.toml", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=30)
+    def _garage(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["garage", "-c", "garage.toml", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=30)
 
     def _healthy(self) -> bool:
         try:
