@@ -36,7 +36,7 @@ use self::{
     locate::Storages,
     metrics::Metrics,
     observe::{Delivered, Record, Tally},
-    route::{MediaRoute, Route, Scope},
+    route::{MediaRoute, ParseRouteError, Route, Scope},
 };
 use crate::{
     access::{self, Allowlist, ClientIp, Grant, TrustedProxies, Verifier},
@@ -141,7 +141,7 @@ impl Gateway {
         tally.record.client = Some(client);
         state.allowlist.admit(client)?;
         tally.hold_request(self.limits.enter()?);
-        match Route::parse(&parts.uri)? {
+        match state.route(&parts.uri)? {
             Route::Media(route) => {
                 tally.record.route = route.kind.label();
                 expect_bare(&parts, &body)?;
@@ -194,6 +194,15 @@ impl Gateway {
         };
         tally.record.content_range = delivery.content_range();
         Ok(response::respond(&located, delivery))
+    }
+}
+
+impl State {
+    fn route(&self, target: &http::Uri) -> Result<Route, ParseRouteError> {
+        match &self.upstream {
+            Some(upstream) => Route::parse_under(target, upstream.prefix()),
+            None => Route::parse(target),
+        }
     }
 }
 

@@ -16,7 +16,9 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
-use super::{Error, body::Body, observe::REQUEST_ID, response::HOP_BY_HOP, upload::Upload};
+use super::{
+    Error, body::Body, observe::REQUEST_ID, response::HOP_BY_HOP, route::PathPrefix, upload::Upload,
+};
 use crate::{
     access::{self, ClientIp, ForwardedHeader, Verifier},
     egress::{Egress, HttpClient},
@@ -31,6 +33,10 @@ pub struct Config {
     /// What stands behind.
     #[serde(default)]
     pub kind: Kind,
+    /// Where its paths begin, such as Label Studio's script name `/ls`: media paths are guarded there too. Paths go on
+    /// as they came.
+    #[serde(default)]
+    pub prefix: PathPrefix,
     /// Which `Host` the application sees.
     #[serde(default)]
     pub host: HostPolicy,
@@ -73,6 +79,7 @@ pub struct Upstream {
     scheme: http::uri::Scheme,
     authority: http::uri::Authority,
     host: HostPolicy,
+    prefix: PathPrefix,
     timeout: Duration,
     client: HttpClient<Upload>,
 }
@@ -105,12 +112,18 @@ impl Upstream {
                     scheme,
                     authority,
                     host: config.host,
+                    prefix: config.prefix.clone(),
                     timeout: config.timeout,
                     client: egress.forwarding_client(),
                 })
             }
             _ => Err(refused()),
         }
+    }
+
+    /// Where its paths begin.
+    pub fn prefix(&self) -> &PathPrefix {
+        &self.prefix
     }
 
     /// Sends the request on and gives back the answer as it comes.

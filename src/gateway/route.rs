@@ -7,7 +7,7 @@
 //! as one of them. They are therefore matched as a lenient server would read them: decoded, without empty and
 //! `.` segments. Servers disagree on what `..` removes from a path with encoded slashes, so such a path is
 //! refused where it might become one of theirs. `/media/` means nothing to an upstream and is matched as it
-//! stands.
+//! stands. An upstream that lives under a [`PathPrefix`] is guarded there too.
 
 use std::borrow::Cow;
 
@@ -18,6 +18,7 @@ use base64::{
 };
 use http::Uri;
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 
 use crate::{
     id::{ParseIdError, ProjectId, TaskId},
@@ -64,6 +65,16 @@ pub enum Scope {
     Project(ProjectId),
 }
 
+/// Where the paths of the upstream begin: its script name, such as `/ls`, or nothing.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "String")]
+pub struct PathPrefix(Box<[Box<[u8]>]>);
+
+/// A text that is no prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not the beginning of a path; write it as /ls, without an encoded, empty, \".\" or \"..\" segment")]
+pub struct ParsePrefixError;
+
 /// Why a path that is ours names no object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ParseRouteError {
@@ -90,6 +101,11 @@ pub enum ParseRouteError {
 impl Route {
     /// Reads path and query; scheme, authority and method play no part.
     pub fn parse(uri: &Uri) -> Result<Self, ParseRouteError> {
+        Self::parse_under(uri, &PathPrefix::default())
+    }
+
+    /// As [`parse`](Self::parse); Label Studio's paths may also stand under the prefix.
+    pub fn parse_under(uri: &Uri, prefix: &PathPrefix) -> Result<Self, ParseRouteError> {
         if let Some((bucket, key)) = uri.path().strip_prefix("/media/").and_then(|rest| rest.split_once('/'))
         {
             let bucket = Bucket::parse(bucket)?;
@@ -97,7 +113,7 @@ impl Route {
             let object = ObjectUri { bucket, key };
             return Ok(Self::Media(MediaRoute { kind: RouteKind::Media, object, scope: None }));
         }
-        let Some((kind, scope)) = label_studio_path(uri.path())? else {
+        let Some((kind, scope)) = label_studio_path(uri.path(), prefix)? else {
             return Ok(Self::Forward);
         };
         let object = file_uri(uri.query().unwrap_or_default())?;
@@ -116,23 +132,68 @@ impl RouteKind {
     }
 }
 
+impl TryFrom<String> for PathPrefix {
+    type Error = ParsePrefixError;
+
+    fn try_from(text: String) -> Result<Self, ParsePrefixError> {
+        let text = text.strip_suffix('/').unwrap_or(&text);
+        let Some(segments) = text.strip_prefix('/') else {
+            return if text.is_empty() { Ok(Self::default()) } else { Err(ParsePrefixError) };
+        };
+        let plain = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment.bytes().all(|byte| byte.is_ascii_graphic() && !b"%?#".contains(&byte))
+        };
+        if !segments.split('/').all(plain) {
+            return Err(ParsePrefixError);
+        }
+        Ok(Self(segments.split('/').map(|segment| segment.as_bytes().into()).collect()))
+    }
+}
+
+impl PathPrefix {
+    /// What follows the prefix, or all where the path does not begin with it.
+    fn strip<'s, 'p>(&self, segments: &'s [&'p [u8]]) -> &'s [&'p [u8]] {
+        match segments.split_at_checked(self.0.len()) {
+            Some((head, rest)) if head.iter().zip(&self.0).all(|(one, own)| **one == **own) => rest,
+            _ => segments,
+        }
+    }
+}
+
 /// `None` where the path is not one of Label Studio's four, in any spelling.
-fn label_studio_path(path: &str) -> Result<Option<(RouteKind, Scope)>, ParseRouteError> {
+fn label_studio_path(path: &str, prefix: &PathPrefix) -> Result<Option<(RouteKind, Scope)>, ParseRouteError> {
     let path: Cow<'_, [u8]> = percent_decode_str(path).into();
     let mut segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
     segments.retain(|segment| !matches!(*segment, b"" | b"."));
     if segments.contains(&b"..".as_slice()) && segments.iter().any(|segment| kind(segment).is_some()) {
         return Err(ParseRouteError::PathDotSegment);
     }
-    let [owner, id, verb] = segments.as_slice() else { return Ok(None) };
-    let Some(kind) = kind(verb) else { return Ok(None) };
-    let id = || str::from_utf8(id).map_err(|_| ParseRouteError::Encoding);
-    let scope = match *owner {
-        b"tasks" => Scope::Task(TaskId::parse(id()?)?),
-        b"projects" => Scope::Project(ProjectId::parse(id()?)?),
-        _ => return Ok(None),
+    // Under the prefix and without it: a proxy before the upstream may take either away.
+    let guarded = [prefix.strip(&segments), &segments].into_iter().find_map(guarded);
+    let Some((owner, id, kind)) = guarded else { return Ok(None) };
+    let id = str::from_utf8(id).map_err(|_| ParseRouteError::Encoding)?;
+    let scope = match owner {
+        Owner::Task => Scope::Task(TaskId::parse(id)?),
+        Owner::Project => Scope::Project(ProjectId::parse(id)?),
     };
     Ok(Some((kind, scope)))
+}
+
+/// Whose objects a path is about.
+enum Owner {
+    Task,
+    Project,
+}
+
+fn guarded<'p>(segments: &[&'p [u8]]) -> Option<(Owner, &'p [u8], RouteKind)> {
+    let [owner, id, verb] = segments else { return None };
+    let owner = match *owner {
+        b"tasks" => Owner::Task,
+        b"projects" => Owner::Project,
+        _ => return None,
+    };
+    Some((owner, id, kind(verb)?))
 }
 
 fn kind(segment: &[u8]) -> Option<RouteKind> {

@@ -211,7 +211,9 @@ async fn a_refused_upgrade_smuggles_nothing() {
     let request = b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n\
                     GET /media/media/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let answers = raw(gateway.address, request).await;
-    assert!(answers.contains("HTTP/1.1 200 ") && answers.contains("token_missing"), "{answers}");
+    // The answer to the first is whole: its connection was not joined to anything.
+    assert!(answers.contains("HTTP/1.1 200 ") && answers.contains("\r\n\r\nok"), "{answers}");
+    assert!(answers.contains("token_missing"), "{answers}");
     assert_eq!(application.heads().len(), 1);
 }
 
@@ -257,4 +259,20 @@ async fn no_spelling_of_a_media_path_reaches_the_application() {
     let answer = gateway.send("GET", "/x/../tasks/7/resolve/?fileuri=s3://media/a", &[]).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "object_uri_invalid"));
     assert!(application.heads().is_empty(), "{:?}", application.heads());
+}
+
+/// A Label Studio with a script name has the same paths under it, and its own storages behind them.
+#[tokio::test]
+async fn media_paths_are_guarded_under_the_prefix_of_the_application() {
+    let application = Scripted::start(vec![ok(), ok()]).await;
+    let config = format!("[upstream]\nurl = \"{}\"\nprefix = \"/ls\"\n", application.url());
+    let gateway = Gateway::start(&config).await;
+    for path in ["/ls/tasks/7/resolve/?fileuri=s3://media/a", "/tasks/7/resolve/?fileuri=s3://media/a"] {
+        let answer = gateway.send("GET", path, &[]).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "token_missing"), "{path}");
+    }
+    assert!(application.heads().is_empty(), "{:?}", application.heads());
+    assert_eq!(gateway.send("GET", "/ls/projects/", &[]).await.status, 200);
+    let head = seen(&application);
+    assert!(head.starts_with("get /ls/projects/ "), "the prefix goes on: {head}");
 }

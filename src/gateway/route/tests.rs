@@ -149,6 +149,40 @@ fn no_spelling_of_label_studios_paths_slips_through() {
     }
 }
 
+/// An upstream whose script name is `/ls` answers there, and a proxy before it may take the name away.
+#[test]
+fn the_paths_of_an_upstream_under_a_prefix_are_guarded_too() {
+    let under = |prefix: &str, path: &str| {
+        let uri = format!("{path}?fileuri=s3%3A%2F%2Fphotos%2Fa").parse().unwrap();
+        Route::parse_under(&uri, &prefix.to_owned().try_into().unwrap())
+    };
+    for (prefix, path, guarded) in [
+        ("/ls", "/ls/tasks/1/resolve/", true),
+        ("/ls/", "/ls/tasks/1/resolve/", true),
+        ("/ls", "/tasks/1/resolve/", true),
+        ("/ls", "//ls//tasks/1/./resolve/", true),
+        ("/ls", "/%6Cs%2Ftasks%2F1%2Fresolve", true),
+        ("/a/ls", "/a/ls/tasks/1/resolve/", true),
+        ("/tasks", "/tasks/1/resolve/", true),
+        ("/tasks", "/tasks/tasks/1/resolve/", true),
+        ("/ls", "/LS/tasks/1/resolve/", false),
+        ("/ls", "/ls/ls/tasks/1/resolve/", false),
+        ("/a/ls", "/ls/tasks/1/resolve/", false),
+        ("/ls", "/l/tasks/1/resolve/", false),
+        ("", "/ls/tasks/1/resolve/", false),
+        ("/", "/ls/tasks/1/resolve/", false),
+    ] {
+        let plain = media(RouteKind::Resolve, "s3://photos/a", Some(task("1")));
+        let want = if guarded { plain } else { Route::Forward };
+        assert_eq!(under(prefix, path), Ok(want), "{path} under {prefix:?}");
+    }
+    assert_eq!(under("/ls", "/x/../ls/tasks/1/resolve/"), Err(ParseRouteError::PathDotSegment));
+    for prefix in ["ls", "//", "/ls//", "/a//b", "/..", "/a/./b", "/l%73", "/ls?a", "/ls#a", "/l s", "/лс"]
+    {
+        assert_eq!(PathPrefix::try_from(prefix.to_owned()), Err(ParsePrefixError), "{prefix}");
+    }
+}
+
 #[test]
 fn dot_segments_before_an_upstream_that_removes_them() {
     for path in [

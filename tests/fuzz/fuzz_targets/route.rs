@@ -1,10 +1,10 @@
 //! Any request target: what is read as an object is read the same from its plain spelling, and no spelling of
-//! Label Studio's paths is forwarded.
+//! Label Studio's paths is forwarded, nor under the prefix of an upstream.
 #![no_main]
 
 use http::Uri;
 use libfuzzer_sys::fuzz_target;
-use mediagate::gateway::route::Route;
+use mediagate::gateway::route::{PathPrefix, Route};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 fuzz_target!(|target: &[u8]| {
@@ -20,7 +20,21 @@ fuzz_target!(|target: &[u8]| {
         Ok(Route::Forward) => assert!(!is_label_studios(uri.path()), "{uri}"),
         Err(_) => {}
     }
+    under_a_prefix(&uri);
 });
+
+/// A prefix guards more and changes nothing of what was guarded without it.
+fn under_a_prefix(uri: &Uri) {
+    let prefix = PathPrefix::try_from("/ls".to_owned()).expect("a prefix");
+    let (bare, under) = (Route::parse(uri), Route::parse_under(uri, &prefix));
+    if bare != Ok(Route::Forward) {
+        assert_eq!(bare, under, "{uri}");
+    }
+    if under == Ok(Route::Forward) {
+        let rest = uri.path().strip_prefix("/ls").filter(|rest| rest.starts_with('/'));
+        assert!(!rest.is_some_and(is_label_studios), "{uri}");
+    }
+}
 
 /// Whether a server may take the path for one of Label Studio's, whether it removes dots before it decodes,
 /// after, or never.
