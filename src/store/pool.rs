@@ -1,0 +1,91 @@
+//! Connections, and the little that differs between the two databases.
+
+use std::time::Duration;
+
+use sqlx::{
+    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    postgres::PgPoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{Config, DatabaseFile, Place};
+
+/// One thing in two dialects. `sqlx::Any` would hide the difference, and with it most types.
+#[derive(Debug)]
+pub(super) enum Dialect<S, P> {
+    Sqlite(S),
+    Postgres(P),
+}
+
+/// Connections.
+pub(super) type Pool = Dialect<SqlitePool, PgPool>;
+/// A transaction; rolled back when it is dropped.
+pub(super) type Tx = Dialect<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>;
+
+impl Pool {
+    /// Makes the pool; connects when the first connection is asked for.
+    pub(super) fn connect(place: Place, file: Option<&DatabaseFile>, config: &Config) -> Self {
+        match (place, file) {
+            (Place::Postgres(options), _) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(config.max_connections)
+                    .acquire_timeout(config.acquire_timeout);
+                Self::Postgres(pool.connect_lazy_with(*options))
+            }
+            (_, Some(file)) => {
+                let pool = SqlitePoolOptions::new()
+                    .max_connections(config.max_connections)
+                    .acquire_timeout(config.acquire_timeout);
+                Self::Sqlite(pool.connect_lazy_with(on_disk(file, config.acquire_timeout)))
+            }
+            (_, None) => Self::Sqlite(in_memory(config.acquire_timeout)),
+        }
+    }
+
+    /// Begins a transaction.
+    pub(super) async fn begin(&self) -> sqlx::Result<Tx> {
+        Ok(match self {
+            Self::Sqlite(pool) => Dialect::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => Dialect::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// For people.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+}
+
+impl Tx {
+    /// Ends the transaction well.
+    pub(super) async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+}
+
+/// What is committed is on the disk, also after a power cut: an acknowledged change must not get lost.
+fn on_disk(file: &DatabaseFile, busy_timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file.path())
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(busy_timeout)
+}
+
+/// The database is the connection: there is exactly one, and it is never given up.
+fn in_memory(acquire_timeout: Duration) -> SqlitePool {
+    let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(acquire_timeout)
+        .connect_lazy_with(options)
+}
