@@ -1,9 +1,16 @@
 //! Outgoing connections: TLS roots, source addresses, timeouts and pools, in one place.
 //!
 //! Everything this process asks of others over HTTP goes through here, so that one section of the
-//! configuration says how. What must stay true: redirects are never followed (hyper does not), a pooled
-//! connection is let go before S3 closes it, and one response occupies at most [`Config::read_buffer`] of
-//! memory here, whatever the object's size.
+//! configuration says how. There are two doors: the operator's, and the guarded one for endpoints that came
+//! through the API, which leads to public addresses and to those that the operator allows. What must stay true:
+//! redirects are never followed (hyper does not); the doors share no connection; a pooled connection is let go
+//! before S3 closes it; and one response occupies at most [`Config::read_buffer`] of memory here, whatever the
+//! object's size.
+
+mod connect;
+mod guard;
+mod proxy;
+mod tls;
 
 use std::{
     io,
@@ -19,22 +26,36 @@ use http_body::Body;
 use http_body_util::Empty;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Builder, Client, connect::HttpConnector},
+    client::legacy::{Builder, Client},
     rt::{TokioExecutor, TokioTimer},
 };
+use ipnet::IpNet;
+use secrecy::SecretString;
 use serde::Deserialize;
-use tokio_rustls::rustls::{
-    self, ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem, pem::PemObject},
-};
+use tokio_rustls::rustls::{self, ClientConfig, pki_types::pem};
+
+use connect::Resolver;
+use guard::Guard;
+use proxy::Proxy;
+
+pub use connect::Connector;
+pub use guard::{Reason, Refused};
 
 /// An HTTP/1.1 client over TCP or TLS, for requests with bodies of type `B`.
-pub type HttpClient<B> = Client<HttpsConnector<HttpConnector>, B>;
+pub type HttpClient<B> = Client<HttpsConnector<Connector>, B>;
 
 /// How outgoing connections are made: section `[egress]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Networks beside the public ones that endpoints given through the API may be in.
+    pub allow: Vec<IpNet>,
+    /// `http://[user:password@]host[:port]` of a proxy for S3, STS and key sets.
+    pub proxy: Option<SecretString>,
+    /// A file with what would stand in [`Config::proxy`].
+    pub proxy_file: Option<PathBuf>,
+    /// Hosts (and those below them), addresses and networks that are reached without the proxy.
+    pub no_proxy: Vec<String>,
     /// Local addresses to connect from, at most one per family; empty leaves the choice to the system.
     pub source_addresses: Vec<IpAddr>,
     /// A PEM file with root certificates to trust beside those of the system.
@@ -55,6 +76,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            allow: Vec::new(),
+            proxy: None,
+            proxy_file: None,
+            no_proxy: Vec::new(),
             source_addresses: Vec::new(),
             ca_file: None,
             connect_timeout: Duration::from_secs(5),
@@ -86,53 +111,141 @@ pub enum Error {
         /// The configured path.
         path: PathBuf,
     },
+    /// A proxy is one URL and nothing else. It is not quoted: it may hold a password.
+    #[error(
+        "egress.proxy is not a URL such as http://proxy.example.org:3128, http://user:password@host:port at most"
+    )]
+    ProxyInvalid,
+    /// A secret twice.
+    #[error("egress.proxy and egress.proxy_file are both set; keep one")]
+    ProxyTwice,
+    /// The file with the URL of the proxy could not be read.
+    #[error("egress.proxy_file {} cannot be read", path.display())]
+    ProxyFileUnreadable {
+        /// The configured path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An exception from the proxy is a host, an address or a network.
+    #[error(
+        "egress.no_proxy: {entry:?} is no host, address or network; write \"example.org\" or \"10.0.0.0/8\""
+    )]
+    NoProxyInvalid {
+        /// The entry.
+        entry: String,
+    },
     /// The TLS library refuses its own defaults.
     #[error("TLS could not be set up")]
     Tls(#[from] rustls::Error),
 }
 
-/// The clients for outgoing requests. Cheap to clone: clones share their pools.
-#[derive(Debug, Clone)]
+/// The clients for outgoing requests, as one of the two doors has them. Cheap to clone: clones share their
+/// pools.
+#[derive(Clone, Debug)]
 pub struct Egress {
+    doors: Arc<Doors>,
+    is_guarded: bool,
+}
+
+#[derive(Debug)]
+struct Doors {
     builder: Builder,
-    connector: HttpsConnector<HttpConnector>,
+    /// To the application behind the gateway, where no proxy stands between.
+    upstream: HttpsConnector<Connector>,
+    operator: Door,
+    guarded: Door,
+}
+
+#[derive(Debug)]
+struct Door {
+    connector: HttpsConnector<Connector>,
     pooled: HttpClient<Empty<Bytes>>,
     fresh: HttpClient<Empty<Bytes>>,
 }
 
 impl Egress {
-    /// Reads the root certificates and sets the pools up; connects to nothing yet.
+    /// Reads the root certificates and sets the pools up; connects to nothing yet. The operator's door.
     pub fn build(config: &Config) -> Result<Self, Error> {
-        let connector = connector(config)?;
+        Self::build_with(config, &Resolver::system())
+    }
+
+    fn build_with(config: &Config, resolver: &Resolver) -> Result<Self, Error> {
+        let tls = tls::client(config)?;
         let builder = builder(config);
-        let mut fresh = builder.clone();
-        fresh.pool_max_idle_per_host(0);
-        Ok(Self {
-            pooled: builder.build(connector.clone()),
-            fresh: fresh.build(connector.clone()),
+        let proxy = Proxy::build(config)?.map(Arc::new);
+        let connector = |resolver: Resolver, proxy: Option<&Arc<Proxy>>| {
+            let connector = Connector::build(config, resolver, proxy.cloned())?;
+            Ok::<_, Error>(over_tls(&tls, connector))
+        };
+        let guarded = resolver.guarded(Guard::new(&config.allow));
+        let doors = Doors {
+            upstream: connector(resolver.clone(), None)?,
+            operator: Door::new(&builder, connector(resolver.clone(), proxy.as_ref())?),
+            guarded: Door::new(&builder, connector(guarded, proxy.as_ref())?),
             builder,
-            connector,
-        })
+        };
+        Ok(Self { doors: Arc::new(doors), is_guarded: false })
+    }
+
+    /// The door for endpoints that came through the API: public addresses and [`Config::allow`] only.
+    ///
+    /// Connecting to any other fails with a [`Refused`] among the sources of the error.
+    #[must_use]
+    pub fn guarded(&self) -> Self {
+        Self { doors: Arc::clone(&self.doors), is_guarded: true }
+    }
+
+    /// The operator's door, for what the configuration or the machine itself names.
+    #[must_use]
+    pub fn operator(&self) -> Self {
+        Self { doors: Arc::clone(&self.doors), is_guarded: false }
     }
 
     /// The client for requests without a body; its connections are pooled.
     pub fn client(&self) -> &HttpClient<Empty<Bytes>> {
-        &self.pooled
+        &self.door().pooled
     }
 
     /// The same without a pool: for the one replay of a request whose pooled connection was dead.
     pub fn fresh(&self) -> &HttpClient<Empty<Bytes>> {
-        &self.fresh
+        &self.door().fresh
     }
 
     /// A client with a pool of its own for requests with any body.
+    pub fn sending_client<B>(&self) -> HttpClient<B>
+    where
+        B: Body + Send,
+        B::Data: Send,
+    {
+        self.doors.builder.build(self.door().connector.clone())
+    }
+
+    /// The same for the application behind the gateway: past the proxy, by whichever door.
     pub fn forwarding_client<B>(&self) -> HttpClient<B>
     where
         B: Body + Send,
         B::Data: Send,
     {
-        self.builder.build(self.connector.clone())
+        self.doors.builder.build(self.doors.upstream.clone())
     }
+
+    fn door(&self) -> &Door {
+        if self.is_guarded { &self.doors.guarded } else { &self.doors.operator }
+    }
+}
+
+impl Door {
+    fn new(builder: &Builder, connector: HttpsConnector<Connector>) -> Self {
+        let mut fresh = builder.clone();
+        fresh.pool_max_idle_per_host(0);
+        Self { pooled: builder.build(connector.clone()), fresh: fresh.build(connector.clone()), connector }
+    }
+}
+
+fn over_tls(tls: &ClientConfig, connector: Connector) -> HttpsConnector<Connector> {
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+    https.wrap_connector(connector)
 }
 
 fn builder(config: &Config) -> Builder {
@@ -149,21 +262,6 @@ fn builder(config: &Config) -> Builder {
     builder
 }
 
-fn connector(config: &Config) -> Result<HttpsConnector<HttpConnector>, Error> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(config.connect_timeout));
-    match source_addresses(&config.source_addresses)? {
-        (None, None) => {}
-        (Some(v4), None) => http.set_local_address(Some(v4.into())),
-        (None, Some(v6)) => http.set_local_address(Some(v6.into())),
-        (Some(v4), Some(v6)) => http.set_local_addresses(v4, v6),
-    }
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls(config)?).https_or_http().enable_http1();
-    Ok(https.wrap_connector(http))
-}
-
 fn source_addresses(addresses: &[IpAddr]) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Error> {
     let (mut v4, mut v6) = (None, None);
     for address in addresses {
@@ -176,36 +274,6 @@ fn source_addresses(addresses: &[IpAddr]) -> Result<(Option<Ipv4Addr>, Option<Ip
         }
     }
     Ok((v4, v6))
-}
-
-fn tls(config: &Config) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots(config)?).with_no_client_auth())
-}
-
-/// The system's certificates and the configured ones. None at all is no error, since S3 may be reached
-/// over plain HTTP in a container without certificates; each TLS handshake then fails.
-fn roots(config: &Config) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::warn!(%error, "a root certificate of the system could not be read");
-    }
-    roots.add_parsable_certificates(native.certs);
-    if let Some(path) = &config.ca_file {
-        let unreadable = |source| Error::CaFileUnreadable { path: path.clone(), source };
-        let unusable = || Error::CaFileUnusable { path: path.clone() };
-        let certificates: Vec<_> =
-            CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(unreadable)?;
-        if certificates.is_empty() {
-            return Err(unusable());
-        }
-        for certificate in certificates {
-            roots.add(certificate).map_err(|_| unusable())?;
-        }
-    }
-    Ok(roots)
 }
 
 /// Whether the connection ended without a byte of an answer, as a pooled one does that the other side had

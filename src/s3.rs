@@ -7,7 +7,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -23,27 +23,32 @@ use crate::{
 };
 
 mod body;
+mod browser;
 mod bucket;
+mod client;
 mod credentials;
 mod endpoint;
 mod error;
 mod metrics;
 mod object;
+pub mod policy;
 mod presign;
 mod request;
+mod sdk;
 mod sign;
 mod window;
 
 pub use body::{BodyError, ObjectBody};
-pub use bucket::{ListPage, ListRequest, Listed, Preflight, PutOptions};
-pub use credentials::CredentialsConfig;
+pub use browser::Preflight;
+pub use bucket::{ListPage, ListRequest, Listed, PutOptions};
+pub use credentials::{CredentialsConfig, CredentialsFailure};
 pub use error::Error;
 pub use metrics::S3Metrics;
 pub use object::{Object, ObjectMeta};
 pub use presign::{PresignMethod, PresignRequest, PresignedUrl, Presigner};
 pub use window::{MAX_TTL, MIN_TTL};
 
-use credentials::Credentials;
+use credentials::{Credentials, Means};
 use endpoint::{Endpoint, encode};
 use metrics::{Operation, StorageMetrics};
 use request::Question;
@@ -107,11 +112,13 @@ struct Inner {
     bucket: Bucket,
     endpoint: Endpoint,
     public_endpoint: Endpoint,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     timeouts: Timeouts,
     egress: Arc<Egress>,
-    metrics: StorageMetrics,
+    metrics: Arc<StorageMetrics>,
     clock: fn() -> SystemTime,
+    /// Made when it is first needed: a gateway that only serves needs none.
+    sdk: OnceLock<aws_sdk_s3::Client>,
 }
 
 impl Connection {
@@ -129,19 +136,28 @@ impl Connection {
         let endpoint = Endpoint::build(config.endpoint.as_ref(), region, bucket, *addressing)?;
         let public = config.public_endpoint.as_ref().or(config.endpoint.as_ref());
         let public_endpoint = Endpoint::build(public, region, bucket, *addressing)?;
-        let credentials = Credentials::build(&config.credentials, region, clock()).await?;
-        let metrics = metrics.of(&config.name);
-        credentials.refresh_once(clock, &metrics).await;
+        let metrics = Arc::new(metrics.of(&config.name));
+        let means = Means {
+            egress: Arc::clone(&egress),
+            timeouts: config.timeouts,
+            metrics: Arc::clone(&metrics),
+            clock,
+        };
+        let credentials = Credentials::build(&config.credentials, region, &means).await?;
+        // A failure is logged, counted and kept there; a storage that cannot be used now may be later.
+        let is_ready = credentials.refresh(&metrics).await.is_ok();
+        tracing::debug!(storage = metrics.storage(), is_ready, "connection prepared");
         Ok(Self(Arc::new(Inner {
             name: config.name,
             bucket: config.bucket,
             endpoint,
             public_endpoint,
-            credentials,
+            credentials: Arc::new(credentials),
             timeouts: config.timeouts,
             egress,
             metrics,
             clock,
+            sdk: OnceLock::new(),
         })))
     }
 
@@ -198,10 +214,15 @@ impl Connection {
         self.0.credentials.signer((self.0.clock)()).is_ok()
     }
 
+    /// Why there are no credentials, where the last time that they were asked for was in vain.
+    pub async fn credentials_failure(&self) -> Option<CredentialsFailure> {
+        self.0.credentials.failure().await
+    }
+
     /// Renews credentials ahead of their end, until the token is cancelled; returns at once where they have
     /// none. To be run once, in the background.
     pub async fn refresh_loop(&self, stop: CancellationToken) {
-        self.0.credentials.refresh_loop(self.0.clock, &self.0.metrics, stop).await;
+        self.0.credentials.refresh_loop(&self.0.metrics, stop).await;
     }
 
     fn presign_window(

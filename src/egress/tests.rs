@@ -13,6 +13,9 @@ use tokio_rustls::{
 
 use super::*;
 
+mod guarded;
+mod proxied;
+
 #[test]
 fn one_source_address_per_family() {
     let v4 = IpAddr::from([127, 0, 0, 2]);
@@ -55,7 +58,7 @@ fn a_tiny_read_buffer_is_raised() {
 }
 
 /// Answers one request over TLS, when the client trusts the certificate.
-async fn tls_server(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+async fn tls_server(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> u16 {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(provider)
@@ -65,13 +68,13 @@ async fn tls_server(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String
         .with_single_cert(vec![certificate.cert.der().clone()], key)
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
         let Ok(mut socket) = TlsAcceptor::from(Arc::new(config)).accept(socket).await else { return };
         answer(&mut socket).await;
     });
-    url
+    port
 }
 
 async fn answer(socket: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin)) {
@@ -89,7 +92,7 @@ async fn a_server_is_trusted_by_the_ca_file_and_not_without() {
     std::fs::write(&path, certificate.cert.pem()).unwrap();
     for (ca_file, trusted) in [(Some(path), true), (None, false)] {
         let egress = Egress::build(&Config { ca_file, ..Config::default() }).unwrap();
-        let url = tls_server(&certificate).await;
+        let url = format!("https://localhost:{}/", tls_server(&certificate).await);
         let answer = egress.client().get(url.parse().unwrap()).await;
         match answer {
             Ok(answer) => assert!(trusted && answer.status() == StatusCode::NO_CONTENT),

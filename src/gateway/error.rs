@@ -271,7 +271,7 @@ fn s3_row(error: &s3::Error) -> (StatusCode, &'static str, &'static str) {
         s3::Error::AccessDenied | s3::Error::CredentialsRejected | s3::Error::ClockSkewed => {
             (StatusCode::BAD_GATEWAY, "s3_denied", "The storage refused the gateway.")
         }
-        s3::Error::NoSuchBucket | s3::Error::MovedRegion { .. } => {
+        s3::Error::NoSuchBucket | s3::Error::MovedRegion { .. } | s3::Error::EgressRefused(_) => {
             (StatusCode::BAD_GATEWAY, "s3_misconfigured", FAILED)
         }
         s3::Error::Unreachable(_) => {

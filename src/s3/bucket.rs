@@ -1,12 +1,23 @@
-//! What is done with a bucket beside reading its objects: list, write, delete, and look at it from outside.
+//! What is done with a bucket beside reading its objects: list, write and delete.
 //!
 //! By aws-sdk-s3 over the connections of `egress`. None of it is on the data path.
 
 use std::time::SystemTime;
 
+use aws_sdk_s3::{
+    error::BoxError,
+    operation::list_objects_v2::ListObjectsV2Output,
+    types::{CommonPrefix, Object as SdkObject, ServerSideEncryption},
+};
+use aws_smithy_runtime_api::client::{
+    interceptors::{Intercept, context::AfterDeserializationInterceptorContextRef, dyn_dispatch_hint},
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
+use memchr::memmem;
 
-use super::{Connection, Error};
+use super::{Connection, Error, Inner, metrics::Operation, sdk};
 use crate::object::{ETag, ObjectKey};
 
 /// Which keys to list.
@@ -53,40 +64,141 @@ pub struct PutOptions {
     pub content_type: Option<&'static str>,
     /// Encrypt with this KMS key; absent: as the bucket does by itself.
     pub sse_kms_key_id: Option<String>,
-}
-
-/// What a bucket says to a browser that asks whether a page of some origin may read.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Preflight {
-    /// `Access-Control-Allow-Origin`.
-    pub allow_origin: Option<String>,
-    /// `Access-Control-Allow-Methods`.
-    pub allow_methods: Option<String>,
+    /// Encrypt with a key of S3's own (`AES256`) where no KMS key is named.
+    pub sse_s3: bool,
 }
 
 impl Connection {
     /// Lists one page.
+    ///
+    /// A page that is not whole is [`Error::AnswerMalformed`] and never a shorter page.
     pub async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage, Error> {
-        todo!("{request:?}")
+        let page = self.0.list(request).await;
+        self.0.metrics.ended(Operation::List, &page);
+        page
     }
 
     /// Writes an object in one request, with a checksum.
     pub async fn put(&self, key: &ObjectKey, body: Bytes, options: &PutOptions) -> Result<(), Error> {
-        todo!("{key:?} {body:?} {options:?}")
+        let written = self.0.put(key, body, options).await;
+        self.0.metrics.ended(Operation::Put, &written);
+        written
     }
 
     /// Deletes an object; an absent one is no error.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
-        todo!("{key:?}")
+        let deleted = self.0.delete(key).await;
+        self.0.metrics.ended(Operation::Delete, &deleted);
+        deleted
+    }
+}
+
+impl Inner {
+    async fn list(&self, request: &ListRequest<'_>) -> Result<ListPage, Error> {
+        self.credentials.signer((self.clock)())?;
+        let listing = self
+            .sdk()
+            .list_objects_v2()
+            .bucket(self.bucket.as_str())
+            .prefix(request.prefix)
+            .max_keys(request.page_size.clamp(1, 1000).into())
+            .set_delimiter((!request.recursive).then(|| "/".to_owned()))
+            .set_continuation_token(request.continuation.map(str::to_owned))
+            .customize()
+            .interceptor(WholeListing)
+            .send()
+            .await
+            .map_err(sdk::error)?;
+        page(listing, request).ok_or(Error::AnswerMalformed)
     }
 
-    /// Reads the first byte of an object by a presigned URL at the public endpoint, as a browser would.
-    pub async fn probe_presigned(&self, key: &ObjectKey, now: SystemTime) -> Result<(), Error> {
-        todo!("{key:?} {now:?}")
+    async fn put(&self, key: &ObjectKey, body: Bytes, options: &PutOptions) -> Result<(), Error> {
+        self.credentials.signer((self.clock)())?;
+        let encryption = match &options.sse_kms_key_id {
+            Some(_) => Some(ServerSideEncryption::AwsKms),
+            None => options.sse_s3.then_some(ServerSideEncryption::Aes256),
+        };
+        self.sdk()
+            .put_object()
+            .bucket(self.bucket.as_str())
+            .key(key.as_str())
+            .body(body.into())
+            .set_content_type(options.content_type.map(str::to_owned))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(options.sse_kms_key_id.clone())
+            .send()
+            .await
+            .map(drop)
+            .map_err(sdk::error)
     }
 
-    /// Asks the public endpoint, as a browser would, whether a page of this origin may GET the object.
-    pub async fn preflight(&self, key: &ObjectKey, origin: &str) -> Result<Preflight, Error> {
-        todo!("{key:?} {origin}")
+    async fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.credentials.signer((self.clock)())?;
+        let deleted = self.sdk().delete_object().bucket(self.bucket.as_str()).key(key.as_str()).send().await;
+        match deleted.map_err(sdk::error) {
+            // Not what S3 answers, but others do.
+            Ok(_) | Err(Error::NoSuchKey) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// `None` where the page contradicts the request or itself.
+fn page(listing: ListObjectsV2Output, request: &ListRequest<'_>) -> Option<ListPage> {
+    let next = match (listing.is_truncated, listing.next_continuation_token) {
+        // The same page again would go on for ever.
+        (Some(true), next) => Some(next.filter(|next| Some(next.as_str()) != request.continuation)?),
+        _ => None,
+    };
+    let objects: Option<Vec<_>> = listing.contents.unwrap_or_default().into_iter().map(listed).collect();
+    let prefixes: Option<Vec<_>> =
+        listing.common_prefixes.unwrap_or_default().into_iter().map(|common| common.prefix).collect();
+    let (objects, prefixes) = (objects?, prefixes?);
+    let keys = objects.iter().map(|object| &object.key).chain(&prefixes);
+    keys.clone().all(|key| key.starts_with(request.prefix)).then_some(ListPage { objects, prefixes, next })
+}
+
+fn listed(object: SdkObject) -> Option<Listed> {
+    Some(Listed {
+        key: object.key?,
+        size: object.size?.try_into().ok()?,
+        last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
+        etag: object.e_tag.as_deref().and_then(ETag::parse),
+    })
+}
+
+/// Sees that the SDK read all of a listing. Its XML reader takes the end of a text, or a fault in it, for the
+/// end of the list: what follows would be missing, and a sync would take those objects for deleted.
+#[derive(Debug)]
+struct WholeListing;
+
+#[dyn_dispatch_hint]
+impl Intercept for WholeListing {
+    fn name(&self) -> &'static str {
+        "WholeListing"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Ok(output) = context.output_or_error() else { return Ok(()) };
+        let text = context.response().body().bytes().unwrap_or_default();
+        let listing = output.downcast_ref::<ListObjectsV2Output>();
+        if listing.is_some_and(|listing| is_whole(text, listing.contents(), listing.common_prefixes())) {
+            Ok(())
+        } else {
+            Err(Error::AnswerMalformed.into())
+        }
+    }
+}
+
+/// Whether the text is closed, and every element of it was read. In a text of XML a `<` is never part of a key.
+fn is_whole(text: &[u8], objects: &[SdkObject], prefixes: &[CommonPrefix]) -> bool {
+    let count = |name: &str| memmem::find_iter(text, name).count();
+    text.trim_ascii_end().ends_with(b"</ListBucketResult>")
+        && count("</Contents>") == objects.len()
+        && count("</CommonPrefixes>") == prefixes.len()
 }

@@ -3,50 +3,32 @@
 //! The hot path only ever reads the current ones. One background loop asks for the next ones, well ahead of
 //! the end; when that fails, the old ones serve until they end, and then the storage is unavailable.
 
+mod failure;
+mod source;
+
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwapOption;
-use aws_config::{
-    BehaviorVersion, Region, default_provider::credentials::DefaultCredentialsChain, sts::AssumeRoleProvider,
-};
 use aws_credential_types::{
     Credentials as AwsCredentials,
-    provider::{ProvideCredentials as _, SharedCredentialsProvider, error::CredentialsError},
+    provider::{ProvideCredentials as _, SharedCredentialsProvider},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, metrics::StorageMetrics, sign::Signer};
 
-/// Where credentials come from.
-#[derive(Clone, Debug)]
-pub enum CredentialsConfig {
-    /// From the configuration, good for ever.
-    Static {
-        /// The public half.
-        access_key_id: String,
-        /// The secret half.
-        secret_access_key: SecretString,
-        /// Present where a token service made the two.
-        session_token: Option<SecretString>,
-    },
-    /// From the environment, a profile, a web identity, ECS or EC2 metadata: whichever answers first.
-    DefaultChain,
-    /// From STS, for a role.
-    AssumeRole {
-        /// The role.
-        role_arn: String,
-        /// What the role's owner asks to be told.
-        external_id: Option<String>,
-        /// A URL instead of the region's STS.
-        sts_endpoint: Option<String>,
-        /// Who asks for the role.
-        base: Box<Self>,
-    },
-}
+pub use failure::CredentialsFailure;
+pub use source::CredentialsConfig;
+
+use failure::RefreshError;
+pub(crate) use source::Means;
 
 /// The current credentials and the way to the next ones.
 #[derive(Debug)]
@@ -54,6 +36,11 @@ pub(crate) struct Credentials {
     region: Box<str>,
     provider: Provider,
     current: ArcSwapOption<Current>,
+    /// How asking went the last time; held while somebody asks.
+    last: Mutex<Result<(), CredentialsFailure>>,
+    /// Counts how often it was asked.
+    rounds: AtomicU64,
+    clock: fn() -> SystemTime,
 }
 
 #[derive(Debug)]
@@ -70,37 +57,40 @@ struct Current {
     since: SystemTime,
 }
 
-/// Why there are no new credentials.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RefreshError {
-    #[error("the provider gave no credentials")]
-    Provider(#[from] CredentialsError),
-    #[error("the provider was silent")]
-    Silent,
-    #[error("the credentials have characters that fit no header")]
-    Malformed,
-    #[error("the credentials had ended already")]
-    Ended,
-}
-
 impl Credentials {
     /// Prepares the source; static credentials are there at once, the others after the first
-    /// [`Credentials::refresh_once`].
+    /// [`Credentials::refresh`].
     pub(crate) async fn build(
         config: &CredentialsConfig,
         region: &str,
-        now: SystemTime,
+        means: &Means,
     ) -> Result<Self, Error> {
-        let fixed = fixed(config);
+        let fixed = source::fixed(config);
         let provider = match fixed {
             Some(_) => Provider::Fixed,
-            None => Provider::Asked(provider(config, region).await),
+            None => Provider::Asked(source::provider(config, region, means).await),
         };
-        let credentials = Self { region: region.into(), provider, current: ArcSwapOption::empty() };
+        let credentials = Self::new(provider, region, means.clock);
         if let Some(fixed) = fixed {
-            credentials.accept(fixed, now).map_err(|_| Error::CredentialsMalformed)?;
+            credentials.accept(fixed, (means.clock)()).map_err(|_| Error::CredentialsMalformed)?;
         }
         Ok(credentials)
+    }
+
+    fn new(provider: Provider, region: &str, clock: fn() -> SystemTime) -> Self {
+        Self {
+            region: region.into(),
+            provider,
+            current: ArcSwapOption::empty(),
+            last: Mutex::new(Ok(())),
+            rounds: AtomicU64::new(0),
+            clock,
+        }
+    }
+
+    /// The region that is signed for.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
     }
 
     /// Who signs now, and until when.
@@ -113,46 +103,59 @@ impl Credentials {
         }
     }
 
-    /// When the current credentials end, where they do.
-    fn expires_at(&self) -> Option<SystemTime> {
-        self.current.load().as_ref().and_then(|current| current.expires_at)
+    /// Why there are no credentials, as far as that was seen when they were last asked for.
+    pub(crate) async fn failure(&self) -> Option<CredentialsFailure> {
+        self.last.lock().await.err()
     }
 
-    /// Asks for credentials once.
-    async fn refresh(&self, clock: fn() -> SystemTime) -> Result<(), RefreshError> {
-        /// IMDS and STS answer within a second; their clients try again by themselves.
-        const PATIENCE: Duration = Duration::from_secs(30);
+    /// Asks for credentials and says how that went: in the log, in the metrics, and to the caller.
+    ///
+    /// Whoever comes while another one asks waits for the answer to that.
+    pub(crate) async fn refresh(&self, metrics: &StorageMetrics) -> Result<(), CredentialsFailure> {
         let Provider::Asked(provider) = &self.provider else { return Ok(()) };
+        let round = self.rounds.load(Ordering::Acquire);
+        let mut last = self.last.lock().await;
+        if self.rounds.load(Ordering::Acquire) == round {
+            *last = self.ask(provider, metrics).await;
+            self.rounds.fetch_add(1, Ordering::Release);
+        }
+        *last
+    }
+
+    async fn ask(
+        &self,
+        provider: &SharedCredentialsProvider,
+        metrics: &StorageMetrics,
+    ) -> Result<(), CredentialsFailure> {
+        let result = self.ask_once(provider).await;
+        if let Some(current) = &*self.current.load() {
+            metrics.credentials(current.since, current.expires_at);
+        }
+        result.map_err(|error| {
+            let failure = error.failure();
+            metrics.credentials_failed(failure);
+            let error: &(dyn std::error::Error + 'static) = &error;
+            let (storage, reason) = (metrics.storage(), failure.as_str());
+            tracing::warn!(storage, reason, error, "no new credentials: {failure}");
+            failure
+        })
+    }
+
+    async fn ask_once(&self, provider: &SharedCredentialsProvider) -> Result<(), RefreshError> {
         let asked = tokio::time::timeout(PATIENCE, provider.provide_credentials());
         let credentials = asked.await.map_err(|_| RefreshError::Silent)??;
-        self.accept(credentials, clock())
-    }
-
-    /// Asks for credentials once and says how that went: in the log, in the gauge, and to the caller.
-    pub(crate) async fn refresh_once(&self, clock: fn() -> SystemTime, metrics: &StorageMetrics) -> bool {
-        let result = self.refresh(clock).await;
-        metrics.credentials_end(self.expires_at());
-        if let Err(error) = &result {
-            let error: &(dyn std::error::Error + 'static) = error;
-            tracing::warn!(error, storage = metrics.storage(), "no new credentials");
-        }
-        result.is_ok()
+        self.accept(credentials, (self.clock)())
     }
 
     /// Renews ahead of the end until told to stop; returns at once where nothing ends.
-    pub(crate) async fn refresh_loop(
-        &self,
-        clock: fn() -> SystemTime,
-        metrics: &StorageMetrics,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn refresh_loop(&self, metrics: &StorageMetrics, stop: CancellationToken) {
         let mut failures = 0;
-        while let Some(wait) = self.wait(clock(), failures) {
+        while let Some(wait) = self.wait((self.clock)(), failures) {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(jittered(wait)) => {}
             }
-            failures = if self.refresh_once(clock, metrics).await { 0 } else { failures + 1 };
+            failures = if self.refresh(metrics).await.is_ok() { 0 } else { failures + 1 };
         }
     }
 
@@ -184,6 +187,9 @@ impl Credentials {
     }
 }
 
+/// IMDS and STS answer within a second; their clients try again by themselves.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// When to ask for the next credentials: 5 minutes or a fifth of their life before the end, whichever is
 /// more, but never in the first half.
 fn due(since: SystemTime, expires_at: SystemTime) -> SystemTime {
@@ -195,40 +201,6 @@ fn due(since: SystemTime, expires_at: SystemTime) -> SystemTime {
 /// Up to a tenth less, so that many replicas do not ask at the same moment.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(1.0 - fastrand::f64() / 10.0)
-}
-
-fn fixed(config: &CredentialsConfig) -> Option<AwsCredentials> {
-    let CredentialsConfig::Static { access_key_id, secret_access_key, session_token } = config else {
-        return None;
-    };
-    let token = session_token.as_ref().map(|token| token.expose_secret().to_owned());
-    Some(AwsCredentials::new(access_key_id, secret_access_key.expose_secret(), token, None, "configuration"))
-}
-
-/// Boxed where it calls itself for the base of a role.
-async fn provider(config: &CredentialsConfig, region: &str) -> SharedCredentialsProvider {
-    let region = Region::new(region.to_owned());
-    match config {
-        CredentialsConfig::Static { .. } => SharedCredentialsProvider::new(fixed(config).expect("matched")),
-        CredentialsConfig::DefaultChain => {
-            SharedCredentialsProvider::new(DefaultCredentialsChain::builder().region(region).build().await)
-        }
-        CredentialsConfig::AssumeRole { role_arn, external_id, sts_endpoint, base } => {
-            let base = Box::pin(provider(base, region.as_ref())).await;
-            let mut sdk = aws_config::defaults(BehaviorVersion::latest())
-                .region(region)
-                .credentials_provider(base.clone());
-            if let Some(url) = sts_endpoint {
-                sdk = sdk.endpoint_url(url);
-            }
-            let mut role =
-                AssumeRoleProvider::builder(role_arn).session_name("mediagate").configure(&sdk.load().await);
-            if let Some(id) = external_id {
-                role = role.external_id(id);
-            }
-            SharedCredentialsProvider::new(role.build_from_provider(base).await)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,13 @@ impl Endpoint {
         &self.host
     }
 
+    /// What stands before `/key` as a URL, for a client that joins the two by itself. The host is the one
+    /// that is signed.
+    pub(crate) fn base_url(&self) -> String {
+        let scheme = self.origin.split("://").next().unwrap_or_default();
+        format!("{scheme}://{}{}", self.host.to_str().unwrap_or_default(), self.base_path)
+    }
+
     /// The path of an object: encoded once, never normalised.
     pub(crate) fn object_path(&self, key: &ObjectKey) -> String {
         let mut path = String::with_capacity(self.base_path.len() + 1 + key.as_str().len() + 32);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
+use crate::egress::Refused;
+
 /// Why S3 gave no object, or no URL could be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,6 +48,9 @@ pub enum Error {
     /// No connection could be made, or it broke before the response head.
     #[error("S3 could not be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// The endpoint is where endpoints given through the API may not be. Says what would open it.
+    #[error(transparent)]
+    EgressRefused(Refused),
     /// The bucket is in another region than configured.
     #[error("the bucket is in another region")]
     MovedRegion {
@@ -60,7 +65,7 @@ pub enum Error {
         /// S3's own code: at most 64 letters, digits, dots and hyphens.
         code: Option<Box<str>>,
     },
-    /// The answer has no length, or its `Content-Range` is not what was asked for.
+    /// The answer has no length, is not what was asked for, or broke off.
     #[error("the answer of S3 is malformed")]
     AnswerMalformed,
     /// There are no credentials yet, or they have ended and no new ones came.
@@ -93,10 +98,23 @@ impl Error {
         }
     }
 
+    /// Reads a failure to connect or to be answered.
+    pub(super) fn of_connection(error: hyper_util::client::legacy::Error) -> Self {
+        match Refused::among(&error) {
+            Some(refused) => Self::EgressRefused(refused),
+            None => Self::Unreachable(error),
+        }
+    }
+
+    /// What a code of AWS means by itself, where it is known.
+    pub(super) fn of_code(code: &str) -> Option<Self> {
+        of_code(code, &HeaderMap::new(), &[])
+    }
+
     /// Reads an answer that is no success.
     pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let code = element(body, "Code");
-        if let Some(error) = code.and_then(|code| of_code(code, headers)) {
+        if let Some(error) = code.and_then(|code| of_code(code, headers, body)) {
             return error;
         }
         match status {
@@ -119,15 +137,19 @@ impl Error {
     }
 }
 
-/// Amazon S3 API Reference, "Error responses".
-fn of_code(code: &str, headers: &HeaderMap) -> Option<Error> {
+/// Amazon S3 API Reference, "Error responses"; AWS STS API Reference, "Common errors".
+fn of_code(code: &str, headers: &HeaderMap, body: &[u8]) -> Option<Error> {
     Some(match code {
         "NoSuchKey" | "NoSuchVersion" => Error::NoSuchKey,
         "NoSuchBucket" => Error::NoSuchBucket,
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Error::AccessDenied,
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
         | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidIdentityToken"
         | "InvalidToken"
         | "TokenRefreshRequired"
         | "NotSignedUp" => Error::CredentialsRejected,
@@ -139,6 +161,11 @@ fn of_code(code: &str, headers: &HeaderMap) -> Option<Error> {
         }
         "PermanentRedirect" | "TemporaryRedirect" | "Redirect" | "IllegalLocationConstraintException" => {
             Error::MovedRegion { region: region(headers) }
+        }
+        // S3-compatible servers name the region in the body, AWS there or in a header.
+        "AuthorizationHeaderMalformed" => {
+            let region = region(headers).or_else(|| element(body, "Region").map(Into::into))?;
+            Error::MovedRegion { region: Some(region) }
         }
         _ => return None,
     })

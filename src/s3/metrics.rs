@@ -6,8 +6,8 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
-use super::Error;
-use crate::id::StorageName;
+use super::{CredentialsFailure, Error};
+use crate::{egress, id::StorageName};
 
 /// What is asked of S3.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,6 +15,12 @@ pub(crate) enum Operation {
     Get,
     Head,
     List,
+    Put,
+    Delete,
+    /// A presigned URL, used as a browser would.
+    Presigned,
+    /// CORS, asked as a browser would.
+    Preflight,
 }
 
 /// How S3 answered.
@@ -31,13 +37,28 @@ pub(crate) enum Outcome {
 }
 
 impl Operation {
-    const ALL: [Self; 3] = [Self::Get, Self::Head, Self::List];
+    const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::List, Self::Put, Self::Delete, Self::Presigned, Self::Preflight];
 
     fn label(self) -> &'static str {
         match self {
             Self::Get => "get",
             Self::Head => "head",
             Self::List => "list",
+            Self::Put => "put",
+            Self::Delete => "delete",
+            Self::Presigned => "presigned",
+            Self::Preflight => "preflight",
+        }
+    }
+
+    pub(crate) fn method(self) -> http::Method {
+        match self {
+            Self::Get | Self::List | Self::Presigned => http::Method::GET,
+            Self::Head => http::Method::HEAD,
+            Self::Put => http::Method::PUT,
+            Self::Delete => http::Method::DELETE,
+            Self::Preflight => http::Method::OPTIONS,
         }
     }
 }
@@ -63,7 +84,7 @@ impl Outcome {
             }
             Error::Throttled { .. } => Self::Throttled,
             Error::FirstByteTimeout => Self::Silent,
-            Error::Unreachable(_) => Self::Unreachable,
+            Error::Unreachable(_) | Error::EgressRefused(_) => Self::Unreachable,
             Error::Status { .. }
             | Error::MovedRegion { .. }
             | Error::AnswerMalformed
@@ -98,6 +119,9 @@ pub struct S3Metrics {
     resumed: IntCounterVec,
     replayed: IntCounterVec,
     presigned: IntCounterVec,
+    egress_refusals: IntCounterVec,
+    credentials_failures: IntCounterVec,
+    credentials_since: GaugeVec,
     credentials_end: GaugeVec,
 }
 
@@ -118,14 +142,11 @@ impl S3Metrics {
             &["storage", "operation"],
         )?;
         registry.register(Box::new(first_byte.clone()))?;
-        let credentials_end = GaugeVec::new(
-            Opts::new(
-                "mediagate_s3_credentials_expiry_timestamp_seconds",
-                "When the current credentials end, in seconds since the Unix epoch; absent where they do not.",
-            ),
-            &["storage"],
-        )?;
-        registry.register(Box::new(credentials_end.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let family = GaugeVec::new(Opts::new(name, help), &["storage"])?;
+            registry.register(Box::new(family.clone()))?;
+            prometheus::Result::Ok(family)
+        };
         Ok(Self {
             first_byte,
             requests: counter(
@@ -149,7 +170,24 @@ impl S3Metrics {
                 "Presigned URLs given out, by whether they were cached.",
                 &["storage", "cache"],
             )?,
-            credentials_end,
+            egress_refusals: counter(
+                "mediagate_egress_refusals_total",
+                "Connections not made since the endpoint's address is not open to storages of the API.",
+                &["reason"],
+            )?,
+            credentials_failures: counter(
+                "mediagate_s3_credentials_failures_total",
+                "Times that new credentials were asked for in vain.",
+                &["storage", "reason"],
+            )?,
+            credentials_since: gauge(
+                "mediagate_s3_credentials_obtained_timestamp_seconds",
+                "When the current credentials came, in seconds since the Unix epoch; absent for configured ones.",
+            )?,
+            credentials_end: gauge(
+                "mediagate_s3_credentials_expiry_timestamp_seconds",
+                "When the current credentials end, in seconds since the Unix epoch; absent where they do not.",
+            )?,
         })
     }
 
@@ -166,6 +204,11 @@ impl S3Metrics {
             replayed: self.replayed.with_label_values(&[name]),
             presign_hits: self.presigned.with_label_values(&[name, "hit"]),
             presign_misses: self.presigned.with_label_values(&[name, "miss"]),
+            egress_refusals: egress::Reason::ALL
+                .map(|reason| self.egress_refusals.with_label_values(&[reason.as_str()])),
+            credentials_failures: CredentialsFailure::ALL
+                .map(|failure| self.credentials_failures.with_label_values(&[name, failure.as_str()])),
+            credentials_since: self.credentials_since.clone(),
             credentials_end: self.credentials_end.clone(),
         }
     }
@@ -182,6 +225,9 @@ pub(crate) struct StorageMetrics {
     pub(crate) replayed: IntCounter,
     pub(crate) presign_hits: IntCounter,
     pub(crate) presign_misses: IntCounter,
+    egress_refusals: [IntCounter; egress::Reason::ALL.len()],
+    credentials_failures: [IntCounter; CredentialsFailure::ALL.len()],
+    credentials_since: GaugeVec,
     credentials_end: GaugeVec,
 }
 
@@ -199,10 +245,26 @@ impl StorageMetrics {
         self.requests[operation as usize][outcome as usize].inc();
     }
 
-    pub(crate) fn credentials_end(&self, at: Option<SystemTime>) {
-        if let Some(since_epoch) = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
-            let gauge: Gauge = self.credentials_end.with_label_values(&[self.storage.as_str()]);
-            gauge.set(since_epoch.as_secs_f64());
+    /// Reads a failure to connect or to be answered, and counts a refusal of our own.
+    pub(crate) fn unconnected(&self, error: hyper_util::client::legacy::Error) -> Error {
+        let error = Error::of_connection(error);
+        if let Error::EgressRefused(refused) = &error {
+            self.egress_refusals[refused.reason() as usize].inc();
         }
+        error
+    }
+
+    /// Since when the current credentials are known, and until when they serve.
+    pub(crate) fn credentials(&self, since: SystemTime, ends: Option<SystemTime>) {
+        for (family, at) in [(&self.credentials_since, Some(since)), (&self.credentials_end, ends)] {
+            if let Some(since_epoch) = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+                let gauge: Gauge = family.with_label_values(&[self.storage.as_str()]);
+                gauge.set(since_epoch.as_secs_f64());
+            }
+        }
+    }
+
+    pub(crate) fn credentials_failed(&self, failure: CredentialsFailure) {
+        self.credentials_failures[failure as usize].inc();
     }
 }

@@ -32,13 +32,6 @@ impl<'a> Question<'a> {
     pub(super) fn new(operation: Operation, path: &'a str) -> Self {
         Self { operation, path, query: "", range: None, if_match: None }
     }
-
-    fn method(&self) -> http::Method {
-        match self.operation {
-            Operation::Get | Operation::List => http::Method::GET,
-            Operation::Head => http::Method::HEAD,
-        }
-    }
 }
 
 impl Inner {
@@ -65,23 +58,32 @@ impl Inner {
         client: &HttpClient<Empty<Bytes>>,
         question: Question<'_>,
     ) -> Result<Response<Incoming>, Error> {
-        let request = self.request(question)?;
+        self.exchange(question.operation, client, self.request(question)?).await
+    }
+
+    /// Sends a request that may not be ours: the answer is whatever came.
+    pub(super) async fn exchange(
+        &self,
+        operation: Operation,
+        client: &HttpClient<Empty<Bytes>>,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, Error> {
         let begin = Instant::now();
         let answer = timeout(self.timeouts.first_byte, client.request(request)).await;
-        let answer = answer.map_err(|_| Error::FirstByteTimeout)?.map_err(Error::Unreachable)?;
-        self.metrics.first_byte(question.operation, begin.elapsed());
+        let answer =
+            answer.map_err(|_| Error::FirstByteTimeout)?.map_err(|error| self.metrics.unconnected(error))?;
+        self.metrics.first_byte(operation, begin.elapsed());
         Ok(answer)
     }
 
     fn request(&self, question: Question<'_>) -> Result<Request<Empty<Bytes>>, Error> {
         let now = (self.clock)();
         let (signer, _) = self.credentials.signer(now)?;
-        let method = question.method();
+        let method = question.operation.method();
         let Question { path, query, .. } = question;
         let unsigned = Unsigned { method: method.as_str(), host: self.endpoint.host(), path, query };
         let mut headers = signer.sign(&unsigned, now);
-        headers
-            .insert(USER_AGENT, HeaderValue::from_static(concat!("mediagate/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(USER_AGENT, AGENT);
         if let Some(range) = question.range {
             headers.insert(RANGE, range.to_header());
         }
@@ -113,12 +115,16 @@ impl Inner {
         answer
     }
 
-    async fn refusal(&self, answer: Response<Incoming>) -> Error {
+    /// Reads an answer that is no success.
+    pub(super) async fn refusal(&self, answer: Response<Incoming>) -> Error {
         let (parts, body) = answer.into_parts();
         let body = timeout(self.timeouts.idle, beginning(body)).await.unwrap_or_default();
         Error::of(parts.status, &parts.headers, &body)
     }
 }
+
+pub(super) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("mediagate/", env!("CARGO_PKG_VERSION")));
 
 /// The first 16 KiB, which is more than S3's errors have.
 async fn beginning(mut body: Incoming) -> Vec<u8> {
