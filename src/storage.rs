@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     delivery::{Addressing, DeliveryKind, Disposition, Mode, RuleConfig},
     endpoint::{EndpointUrl, ParseEndpointError},
-    filter::{KeyFilter, ParseFilterError},
+    filter::{KeyFilter, MatchError, ParseFilterError},
     settings::{ImportMethod, MAX_PRESIGN_MINUTES, ParsePresignTtlError, PresignTtl, Settings},
     state::{Status, SyncState},
 };
