@@ -7,6 +7,9 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod healthcheck;
+mod migrate;
+mod policy;
+mod rotate_key;
 mod serve;
 mod token;
 
@@ -23,6 +26,7 @@ use crate::{
     app::{self, App},
     config::{self, Config},
     lifecycle::Lifecycle,
+    store,
 };
 
 /// Serves private S3 media to annotation frontends.
@@ -45,6 +49,12 @@ enum Command {
     /// Mint, verify, inspect and revoke task-access tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Bring the database's schema up to date, which `serve` does too, and say from and to which version.
+    Migrate(migrate::Args),
+    /// Seal the stored keys of storages anew with the current key of [store].
+    RotateKey(rotate_key::Args),
+    /// Print an IAM, trust, CORS or bucket policy for a storage, or a script that puts one.
+    Policy(policy::Args),
     /// Ask a running gateway whether it is ready; for container health checks.
     Healthcheck(healthcheck::Args),
 }
@@ -75,10 +85,17 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Token(command) => command.run(),
+            Command::Migrate(args) => args.run(),
+            Command::RotateKey(args) => args.run(),
+            Command::Policy(args) => args.run(),
             Command::Healthcheck(args) => args.run(),
         };
         done.map_err(|error| {
-            let refused = matches!(error.downcast_ref(), Some(app::Error::Config(_)));
+            let refused = match error.downcast_ref() {
+                Some(app::Error::Config(_)) => true,
+                Some(app::Error::Store(error)) => error.is_configuration(),
+                _ => error.downcast_ref().is_some_and(store::Error::is_configuration),
+            };
             let code = if refused || error.is::<config::Error>() { CONFIG } else { 1 };
             Failure { error, code }
         })

@@ -4,13 +4,14 @@
 
 mod connect;
 mod examine;
+mod finding;
 mod preview;
 
 use std::{sync::Arc, time::SystemTime};
 
 pub use self::{
     connect::{ConnectError, Connector, connection_config},
-    examine::{Check, Finding, Probe, Report},
+    examine::{Check, Finding, Probe, Report, Use, examine},
     preview::{Preview, PreviewError, PreviewRequest},
 };
 use crate::{s3, storage::Storage};
@@ -32,8 +33,21 @@ impl Sidecar {
 
     /// Tests the connection of a storage: everything that serving, syncing or exporting will ask of it.
     pub async fn examine(&self, storage: &Storage) -> Result<Report, ConnectError> {
+        let report = self.examine_once(storage).await?;
+        let Some(region) = report.region.clone() else { return Ok(report) };
+        // S3 said where the bucket is: the rest is tested there, and the region is what remains to be mended.
+        let mut moved = storage.clone();
+        moved.settings.region = Some(region.into());
+        let mut there = self.examine_once(&moved).await?;
+        there.checks.splice(0..0, report.checks.into_iter().filter(|check| check.result.is_err()));
+        Ok(there)
+    }
+
+    async fn examine_once(&self, storage: &Storage) -> Result<Report, ConnectError> {
         let connection = self.connector.connect(storage).await?;
-        Ok(examine::examine(&connection, storage, &self.origins, self.clock).await)
+        let Storage { direction, settings, .. } = storage;
+        let usage = Use { direction: *direction, settings, origins: &self.origins };
+        Ok(Box::pin(examine(&connection, usage, self.clock)).await)
     }
 
     /// Lists what a sync would take, up to a limit and for at most 30 seconds.
@@ -43,7 +57,8 @@ impl Sidecar {
         request: &PreviewRequest,
     ) -> Result<Preview, PreviewError> {
         let connection = self.connector.connect(storage).await?;
-        preview::preview(&connection, &storage.settings, request).await
+        let deadline = tokio::time::Instant::now() + preview::PATIENCE;
+        preview::preview(&connection, &storage.settings, request, deadline).await
     }
 
     /// Connects to a storage.

@@ -3,7 +3,13 @@
 use anyhow::bail;
 
 use super::{ConfigArg, print};
-use crate::{app, gateway::locate::Storage, s3, telemetry};
+use crate::{
+    app,
+    gateway::locate::Storage,
+    sidecar::{Check, Report, Use, examine},
+    storage::Direction,
+    telemetry,
+};
 
 /// Check the configuration, and whether every storage can be reached and read.
 #[derive(clap::Args, Debug)]
@@ -27,11 +33,14 @@ impl Args {
         if self.offline {
             return Ok(());
         }
+        let origins: Vec<String> =
+            config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
         let mut failed = 0;
-        for storage in storages.iter() {
-            let found = runtime.block_on(storage.connection.probe(storage.prefix()));
-            failed += usize::from(found.is_err());
-            print(&line(storage, found))?;
+        for (storage, settings) in storages.iter().zip(config.storages.iter().map(app::settings_of)) {
+            let usage = Use { direction: Direction::Import, settings: &settings, origins: &origins };
+            let report = runtime.block_on(examine(&storage.connection, usage, super::wall_clock));
+            failed += usize::from(!report.is_ok());
+            lines(storage, &report).iter().try_for_each(|line| print(line))?;
         }
         if failed > 0 {
             bail!("{failed} of {} storages cannot be used", config.storages.len());
@@ -40,51 +49,14 @@ impl Args {
     }
 }
 
-fn line(storage: &Storage, found: Result<(), s3::Error>) -> String {
+/// One line for each try, and what to do where it failed.
+fn lines(storage: &Storage, report: &Report) -> Vec<String> {
     let name = storage.name();
-    let bucket = storage.connection.bucket();
-    match found {
-        Ok(()) => format!("storage {name}: ok, s3://{bucket}/{} can be listed", storage.prefix()),
-        Err(error) => format!("storage {name}: {error}; {}", advice(&error, storage)),
-    }
-}
-
-/// What an operator should do about it.
-fn advice(error: &s3::Error, storage: &Storage) -> String {
-    let bucket = storage.connection.bucket();
-    match error {
-        s3::Error::NoSuchBucket | s3::Error::NoSuchKey => {
-            format!("check the bucket name {bucket:?}, and endpoint and addressing for S3-compatible servers")
-        }
-        s3::Error::AccessDenied => format!(
-            "allow s3:ListBucket on arn:aws:s3:::{bucket} and s3:GetObject on arn:aws:s3:::{bucket}/* \
-             (serving alone needs s3:GetObject; without s3:ListBucket absent objects answer 403)"
-        ),
-        s3::Error::CredentialsRejected => "check access_key_id and secret_access_key, or the session token's age".to_owned(),
-        s3::Error::ClockSkewed => "set this machine's clock; S3 refuses signatures 15 minutes off".to_owned(),
-        s3::Error::MovedRegion { region: Some(region) } => format!("set region = {region:?}"),
-        s3::Error::MovedRegion { region: None } => "set region to the bucket's own".to_owned(),
-        s3::Error::FirstByteTimeout => "check endpoint, security groups and VPC endpoints".to_owned(),
-        s3::Error::Unreachable(source) => match std::error::Error::source(source) {
-            Some(cause) => format!("check endpoint, DNS and TLS ({cause})"),
-            None => "check endpoint, DNS and TLS".to_owned(),
-        },
-        s3::Error::Throttled { .. } => "try again; S3 asks for fewer requests".to_owned(),
-        s3::Error::CredentialsUnavailable => {
-            "set access_key_id and secret_access_key, or AWS_ACCESS_KEY_ID, AWS_PROFILE, a web identity or an \
-             instance role"
-                .to_owned()
-        }
-        s3::Error::ObjectArchived
-        | s3::Error::RangeNotSatisfiable { .. }
-        | s3::Error::PreconditionFailed
-        | s3::Error::Status { .. }
-        | s3::Error::AnswerMalformed
-        | s3::Error::CredentialsMalformed
-        | s3::Error::PresignLifeOver
-        | s3::Error::EndpointInvalid
-        | s3::Error::RegionInvalid => "is the endpoint an S3 server?".to_owned(),
-    }
+    let line = |check: &Check| match &check.result {
+        Ok(()) => format!("storage {name}: {}: ok", check.probe.as_str()),
+        Err(finding) => format!("storage {name}: {}; {}", finding.problem, finding.advice),
+    };
+    report.checks.iter().map(line).collect()
 }
 
 /// What is allowed but seldom meant.

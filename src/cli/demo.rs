@@ -85,6 +85,7 @@ impl Args {
                 "keys": [{ "id": Demo::TOKEN_KEY_ID, "algorithm": "HS256",
                            "secret": demo.token_secret().expose_secret() }],
             },
+            "store": { "url": "sqlite::memory:" },
             "upstream": { "url": demo.frontend_url() },
             "storages": [
                 storage("media", Demo::STREAM_BUCKET, "stream"),

@@ -1,9 +1,14 @@
 //! Preview: what a sync would take.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, timeout_at};
 
 use super::ConnectError;
-use crate::{s3, storage::Settings};
+use crate::{
+    s3::{self, ListRequest, Listed},
+    storage::{MatchError, Settings},
+};
 
 /// How much to look at.
 #[derive(Clone, Debug)]
@@ -47,12 +52,66 @@ pub enum PreviewError {
     /// The listing failed.
     #[error(transparent)]
     S3(#[from] s3::Error),
+    /// The filter gave up on a key.
+    #[error(transparent)]
+    Filter(#[from] MatchError),
 }
 
+/// Lists until the limit is passed or the time is over. A page that does not come in time leaves what was found.
 pub(super) async fn preview(
     connection: &s3::Connection,
     settings: &Settings,
     request: &PreviewRequest,
+    deadline: Instant,
 ) -> Result<Preview, PreviewError> {
-    todo!("{connection:?} {settings:?} {request:?}")
+    let prefix = settings.normal_prefix();
+    let mut preview = Preview::default();
+    let mut continuation: Option<String> = None;
+    loop {
+        let list = ListRequest {
+            prefix: &prefix,
+            recursive: settings.recursive,
+            page_size: PAGE,
+            continuation: continuation.as_deref(),
+        };
+        let Ok(page) = timeout_at(deadline, connection.list(&list)).await else {
+            preview.is_timed_out = true;
+            return Ok(preview);
+        };
+        let page = page?;
+        for listed in page.objects {
+            if !is_meant(&listed, settings)? {
+                continue;
+            }
+            if preview.files.len() == request.limit {
+                preview.is_cut = true;
+                return Ok(preview);
+            }
+            preview.take(listed);
+        }
+        match page.next {
+            Some(next) => continuation = Some(next),
+            None => return Ok(preview),
+        }
+    }
 }
+
+/// Whether a sync would take the object: not a folder's own mark, and as the filter says.
+pub(super) fn is_meant(listed: &Listed, settings: &Settings) -> Result<bool, MatchError> {
+    let is_object = !listed.key.ends_with('/');
+    Ok(is_object && settings.filter.as_ref().map_or(Ok(true), |filter| filter.matches(&listed.key))?)
+}
+
+impl Preview {
+    fn take(&mut self, listed: Listed) {
+        self.count += 1;
+        self.total_size += listed.size;
+        let Listed { key, size, last_modified, .. } = listed;
+        self.files.push(PreviewFile { key, last_modified, size });
+    }
+}
+
+/// The most that S3 gives at once.
+const PAGE: u16 = 1000;
+/// Label Studio's.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
