@@ -1,18 +1,23 @@
-//! The control side: health, metrics and minting, on a port, thread and runtime of their own.
+//! The control side: health, metrics, storages and minting, on a port, thread and runtime of their own.
 //!
 //! It answers while the data path is saturated, which is when it is asked. `/livez`, `/readyz` and `/metrics` are
-//! open to whoever reaches the port; everything under `/api` wants the admin's bearer.
+//! open to whoever reaches the port; everything under `/api` wants the admin's bearer. Below `/api/storages` the
+//! words are Label Studio's, in refusals too; elsewhere they are ours.
 
 mod error;
 mod health;
+mod label_studio_error;
+mod openapi;
+mod policies;
+mod storages;
 mod tokens;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::SystemTime};
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::header,
+    http::{HeaderMap, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -20,11 +25,13 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use self::label_studio_error::LabelStudioError;
+use self::storages::StoragesApi;
 pub use self::{
     error::Problem,
     health::{Readiness, Unready},
 };
-use crate::access::mint::Minter;
+use crate::{access::mint::Minter, id::StorageName, sidecar::Sidecar, storage::Keys, store::Store};
 
 /// `[admin]`: the control listener.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +53,14 @@ pub trait Process: Send + Sync + 'static {
     fn readiness(&self) -> Readiness;
     /// Who mints tokens, with the keys in force.
     fn minter(&self) -> Arc<Minter>;
+    /// Who connects to buckets, by the way out in force.
+    fn sidecar(&self) -> Sidecar;
+    /// The keys of a storage of the configuration file, which the store does not keep; `None` where the file in force
+    /// has no such storage.
+    fn file_keys(&self, name: &StorageName) -> Option<Keys>;
+    /// Brings what was changed in the store into force here, and returns when it is. Other processes see it by
+    /// themselves.
+    fn store_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// What the handlers need; made by `app`.
@@ -54,6 +69,7 @@ pub struct Control {
     process: Arc<dyn Process>,
     clock: fn() -> SystemTime,
     bearer: Bearer,
+    store: Store,
 }
 
 /// The admin's bearer, kept as a hash and compared in constant time.
@@ -67,9 +83,25 @@ impl Default for Config {
 }
 
 impl Bearer {
-    /// Hashes the bearer.
+    /// Hashes the bearer. Warns of one that Label Studio's SDK would not send but trade for another first.
     pub fn new(token: &SecretString) -> Self {
+        if is_jwt_shaped(token.expose_secret()) {
+            tracing::warn!(
+                "the admin token has the form of a JWT, which Label Studio's SDK takes for a refresh token; choose \
+                 another"
+            );
+        }
         Self(sha256(token.expose_secret().as_bytes()))
+    }
+
+    /// A bearer of which only the hash is known.
+    pub fn from_hash(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    /// Its SHA-256, to be kept.
+    pub fn hash(&self) -> [u8; 32] {
+        self.0
     }
 
     fn admits(&self, token: &str) -> bool {
@@ -79,22 +111,25 @@ impl Bearer {
 
 impl Control {
     /// Joins the parts.
-    pub fn new(process: impl Process, clock: fn() -> SystemTime, bearer: Bearer) -> Self {
-        Self { process: Arc::new(process), clock, bearer }
+    pub fn new(process: impl Process, store: Store, clock: fn() -> SystemTime, bearer: Bearer) -> Self {
+        Self { process: Arc::new(process), clock, bearer, store }
     }
 
     /// The routes of the control port.
     pub fn router(self) -> Router {
-        let api = Router::new()
-            .route("/api/tokens", post(tokens::mint))
-            .layer(middleware::from_fn_with_state(self.clone(), require_bearer));
+        let storages = StoragesApi::new(self.store.clone(), Arc::clone(&self.process), self.clock);
         Router::new()
             .route("/livez", get(health::live))
             .route("/readyz", get(health::ready))
             .route("/metrics", get(metrics))
-            .merge(api)
-            .fallback(async || Problem::NOT_FOUND)
-            .method_not_allowed_fallback(async || Problem::METHOD)
+            .route("/api/openapi.json", get(openapi::get))
+            .route("/api/tokens", post(tokens::mint))
+            .route("/api/tokens/revoke", post(tokens::revoke))
+            .route("/api/policies/{what}", get(policies::get))
+            .merge(storages.routes())
+            .fallback(nothing_here)
+            .method_not_allowed_fallback(other_method)
+            .layer(middleware::from_fn_with_state(self.clone(), require_bearer))
             .with_state(self)
     }
 }
@@ -116,20 +151,95 @@ async fn metrics(State(control): State<Control>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-async fn require_bearer(State(control): State<Control>, request: Request, next: Next) -> Response {
-    let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = bearer
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match token {
-        Some((_, token)) if control.bearer.admits(token.trim()) => next.run(request).await,
-        Some(_) => Problem::BEARER_WRONG.into_response(),
-        None => Problem::BEARER_MISSING.into_response(),
+async fn nothing_here(uri: Uri) -> Response {
+    match Dialect::of(uri.path()) {
+        Dialect::LabelStudio => LabelStudioError::PathUnknown.into_response(),
+        Dialect::Own => Problem::NOT_FOUND.into_response(),
     }
+}
+
+async fn other_method(method: Method, uri: Uri) -> Response {
+    match Dialect::of(uri.path()) {
+        Dialect::LabelStudio => LabelStudioError::MethodUnknown(method).into_response(),
+        Dialect::Own => Problem::METHOD.into_response(),
+    }
+}
+
+/// Stands before every route, and lets pass what is not under `/api`: a path that nobody thought of is closed.
+async fn require_bearer(State(control): State<Control>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path != "/api" && !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    match (presented(request.headers()), Dialect::of(path)) {
+        (Some(token), _) if control.bearer.admits(token) => next.run(request).await,
+        (Some(_), Dialect::LabelStudio) => LabelStudioError::BearerWrong.into_response(),
+        (Some(_), Dialect::Own) => Problem::BEARER_WRONG.into_response(),
+        (None, Dialect::LabelStudio) => LabelStudioError::BearerMissing.into_response(),
+        (None, Dialect::Own) => Problem::BEARER_MISSING.into_response(),
+    }
+}
+
+/// The bearer, under either scheme: Label Studio's SDK says `Token`.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let known = ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    known.then(|| token.trim())
+}
+
+/// Whose words a path answers in.
+#[derive(Clone, Copy)]
+enum Dialect {
+    /// Label Studio's error JSON.
+    LabelStudio,
+    /// Problem JSON.
+    Own,
+}
+
+impl Dialect {
+    fn of(path: &str) -> Self {
+        match path.strip_prefix("/api/storages") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::LabelStudio,
+            _ => Self::Own,
+        }
+    }
+}
+
+fn is_jwt_shaped(token: &str) -> bool {
+    token.split('.').count() == 3
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_admin_token_is_no_jwt() {
+        assert!(!is_jwt_shaped(&crate::access::mint::random_id()));
+        assert!(is_jwt_shaped("eyJhbGciOiJIUzI1NiJ9.e30.x"));
+    }
+
+    #[test]
+    fn either_scheme_presents_the_token() {
+        for (header, want) in [
+            ("Bearer abc", Some("abc")),
+            ("token abc ", Some("abc")),
+            ("Token  abc", Some("abc")),
+            ("Basic abc", None),
+            ("Token", None),
+            ("abc", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, header.parse().unwrap())]);
+            assert_eq!(presented(&headers), want, "{header:?}");
+        }
+        assert_eq!(presented(&HeaderMap::new()), None);
+    }
 }

@@ -5,12 +5,29 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A refusal: status, stable code, and a sentence that says what to do.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
     code: &'static str,
+    detail: std::borrow::Cow<'static, str>,
+}
+
+/// A problem on the wire.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemAnswer {
+    r#type: &'static str,
+    title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// Stable; for programs.
+    code: &'static str,
+    /// A sentence that says what to do.
+    #[schema(value_type = String)]
     detail: std::borrow::Cow<'static, str>,
 }
 
@@ -27,7 +44,7 @@ impl Problem {
     pub const BEARER_MISSING: Self = Self::fixed(
         StatusCode::UNAUTHORIZED,
         "bearer_missing",
-        "Send the admin token: Authorization: Bearer <token>. It is admin.token or admin.token_file of the \
+        "Send the admin token: Authorization: Bearer <token>, or Token <token>. It is admin.token or admin.token_file of the \
          configuration, or was printed at the first start.",
     );
     /// Another bearer.
@@ -38,6 +55,18 @@ impl Problem {
         Self { status, code, detail: std::borrow::Cow::Borrowed(detail) }
     }
 
+    /// The store did not do it.
+    #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+    pub(super) fn store(error: crate::store::Error) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        let (status, code, detail) = if error.is_transient() {
+            (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "The database does not answer; ask again.")
+        } else {
+            (StatusCode::INTERNAL_SERVER_ERROR, "store_failed", "The database failed; the log says why.")
+        };
+        Self::fixed(status, code, detail)
+    }
+
     /// The request's content is wrong.
     pub fn invalid(detail: String) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "request_invalid", detail: detail.into() }
@@ -46,17 +75,20 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
+        let body = ProblemAnswer {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+        };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 header::WWW_AUTHENTICATE,

@@ -1,0 +1,148 @@
+//! Making, changing and removing storages. Every change leaves a line in the audit, which names fields and no values.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+};
+
+use super::{Collection, Id, LabelStudioError, StorageAnswer, body, fields, reader::Fields};
+use crate::{
+    id::StorageId,
+    storage::Storage,
+    store::{self, NewStorage},
+};
+
+/// How often a change is tried again when another writer came first.
+const ATTEMPTS: usize = 5;
+
+/// Makes a storage; where it names a bucket, its connection is tested first.
+pub(super) async fn create(
+    State(collection): State<Collection>,
+    request: Request,
+) -> Result<(StatusCode, Json<StorageAnswer>), LabelStudioError> {
+    let mut fields = Fields::new(body::read(request).await?);
+    fields.require("project");
+    let mut storage = collection.blank();
+    fields::apply(&mut fields, &mut storage);
+    fields.finish()?;
+    let Collection { api, .. } = &collection;
+    if let Some(made) = api.attempts.made_before(&storage, &api.store).await? {
+        audit("storage.create", made.id, fields.named());
+        return Ok((StatusCode::CREATED, Json(StorageAnswer::new(made, Vec::new()))));
+    }
+    let warnings = match storage.settings.bucket {
+        Some(_) => collection.examine_before_saving(&storage).await?,
+        None => Vec::new(),
+    };
+    let attempt = api.attempts.begin(&storage, (api.clock)());
+    let Storage { direction, kind, settings, keys, .. } = storage;
+    let created = api.store.create_storage(&NewStorage { direction, kind, settings, keys }).await?;
+    api.attempts.answered(&attempt);
+    api.process.store_changed().await;
+    audit("storage.create", created.id, fields.named());
+    warn(created.id, &warnings);
+    Ok((StatusCode::CREATED, Json(StorageAnswer::new(created, warnings))))
+}
+
+/// Changes what the body names.
+pub(super) async fn patch(
+    State(collection): State<Collection>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<StorageAnswer>, LabelStudioError> {
+    let fields = Fields::new(body::read(request).await?);
+    collection.update(id, fields).await
+}
+
+/// The same, but what every storage needs must be named; the rest stays, as in Label Studio.
+pub(super) async fn put(
+    State(collection): State<Collection>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<StorageAnswer>, LabelStudioError> {
+    let mut fields = Fields::new(body::read(request).await?);
+    fields.require("project");
+    if collection.kind == crate::storage::Kind::S3s {
+        fields.require("role_arn");
+    }
+    collection.update(id, fields).await
+}
+
+/// Removes it. Its objects and the tasks made of them stay.
+pub(super) async fn delete(
+    State(collection): State<Collection>,
+    Id(id): Id,
+) -> Result<StatusCode, LabelStudioError> {
+    collection.find_own(id).await?;
+    if !collection.api.store.delete_storage(id).await? {
+        return Err(LabelStudioError::StorageUnknown(collection.direction, collection.kind, id));
+    }
+    collection.api.process.store_changed().await;
+    audit("storage.delete", id, &[]);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answers for syncs, of which there are none yet.
+pub(super) async fn sync(
+    State(collection): State<Collection>,
+    Id(id): Id,
+) -> Result<Json<StorageAnswer>, LabelStudioError> {
+    let storage = collection.find(id).await?;
+    if !storage.settings.synchronizable {
+        return Err(LabelStudioError::NotSynchronizable(id));
+    }
+    Err(LabelStudioError::SyncMissing)
+}
+
+impl Collection {
+    /// Reads, changes, tests and writes; begins again where another writer came between. Label Studio's client
+    /// would repeat a 409 by itself, and then overwrite what it never saw.
+    async fn update(&self, id: StorageId, fields: Fields) -> Result<Json<StorageAnswer>, LabelStudioError> {
+        for _ in 0..ATTEMPTS {
+            let mut fields = fields.clone();
+            let mut storage = self.find_own(id).await?;
+            fields::apply(&mut fields, &mut storage);
+            fields.finish()?;
+            let is_tested = storage.settings.bucket.is_some() && fields::touches_the_connection(&fields);
+            let warnings = if is_tested { self.examine_before_saving(&storage).await? } else { Vec::new() };
+            match self.api.store.update_storage(&storage).await {
+                Ok(updated) => {
+                    self.api.process.store_changed().await;
+                    audit("storage.update", id, fields.named());
+                    warn(id, &warnings);
+                    return Ok(Json(StorageAnswer::new(updated, warnings)));
+                }
+                // Reading it again tells what it has become: another one, none, or one of the configuration file.
+                Err(
+                    store::Error::Conflict
+                    | store::Error::StorageUnknown(_)
+                    | store::Error::StorageFromFile(_),
+                ) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(LabelStudioError::Contended)
+    }
+}
+
+fn audit(action: &'static str, id: StorageId, fields: &[&'static str]) {
+    tracing::info!(
+        target: "mediagate::audit",
+        who = "admin",
+        action,
+        storage.id = id.0,
+        fields = fields.join(","),
+        "storage changed"
+    );
+}
+
+fn warn(id: StorageId, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(
+            storage.id = id.0,
+            warning,
+            "the storage was saved, but browsers may not reach its objects"
+        );
+    }
+}

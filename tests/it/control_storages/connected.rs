@@ -1,0 +1,1 @@
+//! What connects to S3: the test before saving, `validate` and `files`.
