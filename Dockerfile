@@ -14,6 +14,8 @@ RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
     && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \
     && cargo build --locked --release --no-default-features
 COPY src src
+# Where the state lies; distroless has no shell to make it with.
+RUN mkdir /state
 # The sources' dates are those of the checkout and may be older than the empty crate.
 RUN touch src/lib.rs src/main.rs \
     && cargo build --locked --release --no-default-features --bin mediagate
@@ -22,7 +24,11 @@ RUN touch src/lib.rs src/main.rs \
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/mediagate /usr/local/bin/mediagate
 COPY config/mediagate.toml /etc/mediagate/mediagate.toml
+COPY --from=build --chown=65532:65532 /state /var/lib/mediagate
 USER 65532:65532
+# `sqlite://mediagate.db`, and the key beside it. Mount a volume here, or set store.url to PostgreSQL.
+WORKDIR /var/lib/mediagate
+VOLUME /var/lib/mediagate
 EXPOSE 8080 9090
 # Asks /readyz on the admin port of the configuration; exits with 0 only when ready.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \

@@ -12,7 +12,7 @@ use figment::{
 };
 use serde::Deserialize;
 
-use crate::{access, control, egress, gateway, server, telemetry};
+use crate::{access, control, egress, gateway, server, store, telemetry};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub admin: control::Config,
     /// Who may ask.
     pub access: access::Config,
+    /// State: storages made through the API, revocations.
+    pub store: store::Config,
     /// The application behind the gateway.
     pub upstream: Option<gateway::forward::Config>,
     /// The buckets.
@@ -77,7 +79,9 @@ impl Config {
         let secrets = storages.flat_map(|storage| {
             [storage.secret_access_key_file.clone(), storage.session_token_file.clone()].into_iter().flatten()
         });
-        secrets.chain(self.access.files()).chain(self.egress.ca_file.clone()).collect()
+        let sections = self.access.files().into_iter().chain(self.store.files());
+        let egress = [self.egress.ca_file.clone(), self.egress.proxy_file.clone()];
+        secrets.chain(sections).chain(egress.into_iter().flatten()).collect()
     }
 }
 

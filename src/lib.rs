@@ -17,6 +17,7 @@
 //! | [`s3`] | signing, reading, credentials |
 //! | [`egress`] | outgoing connections |
 //! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview |
+//! | [`store`] | state in SQL over SQLite or PostgreSQL: storages, revocations; secrets sealed |
 //! | [`storage`] | the noun: what a person sets of a bucket, and what the last sync left |
 //! | [`object`] | what is asked for: buckets, keys, ranges, conditions |
 //! | [`id`] | names that other systems gave us |
@@ -59,4 +60,5 @@ pub mod s3;
 pub mod server;
 pub mod sidecar;
 pub mod storage;
+pub mod store;
 pub mod telemetry;

@@ -75,7 +75,9 @@ impl Revocations {
             let line: Line = serde_json::from_str(line).map_err(|_| bad)?;
             match (line.jti, line.exp, line.sub, line.before) {
                 (Some(_), Some(exp), None, None) if since_epoch(exp).ok_or(bad)? <= now => {}
-                (Some(jti), _, None, None) => revocations.add(Revocation::Token { jti }),
+                (Some(jti), _, None, None) => {
+                    revocations.add(Revocation::Token { jti });
+                }
                 (None, None, Some(sub), Some(before)) => {
                     let before = since_epoch(before).ok_or(bad)?;
                     revocations.add(Revocation::Subject { sub, before });
@@ -86,15 +88,15 @@ impl Revocations {
         Ok(revocations)
     }
 
-    /// Adds an entry to what is in memory.
-    pub fn add(&mut self, revocation: Revocation) {
+    /// Adds an entry to what is in memory; says whether it revokes anything more than before.
+    pub fn add(&mut self, revocation: Revocation) -> bool {
         match revocation {
-            Revocation::Token { jti } => {
-                self.tokens.insert(jti.into());
-            }
+            Revocation::Token { jti } => self.tokens.insert(jti.into()),
             Revocation::Subject { sub, before } => {
-                let cutoff = self.subjects.entry(sub.into()).or_insert(before);
-                *cutoff = before.max(*cutoff);
+                let known = self.subjects.insert(sub.as_str().into(), before);
+                let latest = known.map_or(before, |known| known.max(before));
+                self.subjects.insert(sub.into(), latest);
+                known != Some(latest)
             }
         }
     }

@@ -145,12 +145,13 @@ impl TrustStore {
         self.publish(&sets, None);
     }
 
-    /// Changes the revocations.
-    pub(super) fn revoke(&self, change: impl FnOnce(&mut Revocations)) {
+    /// Changes the revocations; `change` says whether it did.
+    pub(super) fn revoke(&self, change: impl FnOnce(&mut Revocations) -> bool) {
         let sets = self.lock();
         let mut revocations = self.current.load().revocations.clone();
-        change(&mut revocations);
-        self.publish(&sets, Some(revocations));
+        if change(&mut revocations) {
+            self.publish(&sets, Some(revocations));
+        }
     }
 
     /// How old each set is; `None` for one that was never fetched.

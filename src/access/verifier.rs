@@ -152,12 +152,26 @@ impl Verifier {
 
     /// Revokes a token or a subject from now on, in memory only.
     pub fn revoke(&self, revocation: Revocation) {
-        self.trust.revoke(|revocations| revocations.add(revocation));
+        self.revoke_all([revocation]);
+    }
+
+    /// Revokes several at once. Where nothing is new, what was verified before stays remembered.
+    pub fn revoke_all(&self, fresh: impl IntoIterator<Item = Revocation>) {
+        self.trust.revoke(|revocations| {
+            let mut is_news = false;
+            for revocation in fresh {
+                is_news |= revocations.add(revocation);
+            }
+            is_news
+        });
     }
 
     /// Puts another list of revocations in force.
     pub fn replace_revocations(&self, fresh: Revocations) {
-        self.trust.revoke(|revocations| *revocations = fresh);
+        self.trust.revoke(|revocations| {
+            *revocations = fresh;
+            true
+        });
     }
 
     fn check(&self, text: &str, trust: &Trust, now: SystemTime) -> Result<Grant, Error> {

@@ -42,16 +42,17 @@ impl ControlThread {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
         let (opened, store) = oneshot::channel();
-        let (start, started) = oneshot::channel();
-        let run = async move {
-            let store = Store::open(&config, clock).await;
-            // Whoever asked may have gone; then nothing is served either.
-            drop(opened.send(store));
-            if let Ok(serve) = started.await {
-                serve.run().await;
-            }
+        let (start, started) = oneshot::channel::<Serve>();
+        let body = move || {
+            runtime.block_on(async {
+                let store = Store::open(&config, clock).await;
+                // Whoever asked may have gone; then nothing is served either.
+                drop(opened.send(store));
+                if let Ok(serve) = started.await {
+                    serve.run().await;
+                }
+            });
         };
-        let body = move || runtime.block_on(run);
         let thread = thread::Builder::new().name("control".to_owned()).spawn(body).map_err(Error::Thread)?;
         let store = store.await.map_err(|_| Error::ThreadEnded)??;
         Ok((Self { thread, start }, store))

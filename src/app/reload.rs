@@ -12,7 +12,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Context, assemble};
+use super::{
+    context::Context,
+    generation::{Assembled, assemble},
+};
 use crate::config::{self, Config};
 
 /// What tells one content of a file from another without reading it.
@@ -53,16 +56,18 @@ async fn reload(context: &Arc<Context>, path: &Path, config: Result<Config, conf
     let loaded = match config {
         Ok(config) => assemble(&config, &context.s3_metrics, context.clock, Some(&before))
             .await
+            .map(|assembled| (config, assembled))
             .map_err(|error| sentence(&error)),
         Err(error) => Err(sentence(&error)),
     };
     match loaded {
-        Ok(assembled) => {
-            let generation = Arc::new(assembled.generation);
-            context.start(&generation);
-            context.gateway.replace(assembled.state);
-            context.generation.store(generation);
+        Ok((config, assembled)) => {
+            replace(context, assembled).await;
             before.ended.cancel();
+            if let Err(error) = context.keep_file_storages(&config.storages).await {
+                let error = sentence(&error);
+                tracing::warn!(%error, "the API shows the storages of the file as they were before");
+            }
             context.metrics.reloads.with_label_values(&["loaded"]).inc();
             context.metrics.loaded_at.set(seconds((context.clock)()));
             tracing::info!(file = %path.display(), "configuration loaded");
@@ -72,6 +77,18 @@ async fn reload(context: &Arc<Context>, path: &Path, config: Result<Config, conf
             tracing::error!(file = %path.display(), %error, "configuration refused; the one before stays in force");
         }
     }
+}
+
+/// Puts a generation in force, with the storages of the store connected anew, since the way out may be another.
+async fn replace(context: &Arc<Context>, assembled: Assembled) {
+    let generation = Arc::new(assembled.generation);
+    let mut served = context.served.lock().await;
+    served.reconnect(&context.means(&generation)).await;
+    generation.verifier.revoke_all(served.revocations.iter().cloned());
+    context.start(&generation);
+    context.gateway.replace(assembled.state);
+    context.serve(&generation, &served);
+    context.generation.store(generation);
 }
 
 /// An error with its sources in one line.

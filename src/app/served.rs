@@ -1,4 +1,4 @@
-//! The storages that were made through the control API, as the data path serves them.
+//! What the store says, as the data path honours it: storages made through the control API, and revocations.
 //!
 //! They are read from the store when its version moves, and kept: a database that is away changes nothing for
 //! requests. One that did not change keeps its connection, and with it its pools and credentials. One that cannot be
@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::Revocation,
     egress::Egress,
     gateway::locate::{self, StorageConfig},
     id::StorageId,
@@ -25,6 +26,8 @@ pub(super) struct Served {
     /// As the store had them last.
     rows: Vec<Storage>,
     entries: HashMap<StorageId, Entry>,
+    /// Kept for the next generation's verifier, which knows only those of the file.
+    pub(super) revocations: Vec<Revocation>,
 }
 
 #[derive(Debug)]
@@ -79,11 +82,11 @@ impl Served {
             }
             stays
         });
-        let connector =
-            Connector::new(Arc::clone(means.egress), means.metrics.clone(), means.clock);
+        let connector = Connector::new(Arc::clone(means.egress), means.metrics.clone(), means.clock);
         let fresh = self.rows.iter().filter(|row| !self.entries.contains_key(&row.id));
         // All at once, since one of them may wait for a token service.
-        let connected = join_all(fresh.map(|row| async { (row.id, row.revision, ready(row, &connector).await) })).await;
+        let connected =
+            join_all(fresh.map(|row| async { (row.id, row.revision, ready(row, &connector).await) })).await;
         for (id, revision, storage) in connected {
             match storage {
                 Ok(storage) => {

@@ -1,6 +1,7 @@
 //! From the `[[storages]]` of the configuration to connections.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -12,8 +13,10 @@ use super::ConfigError;
 use crate::{
     egress::Egress,
     gateway::locate::{Storage, StorageConfig},
+    id::StorageName,
     s3,
-    storage::{DeliveryKind, EndpointUrl},
+    storage::{DeliveryKind, Direction, EndpointUrl, Keys, Kind, MAX_PRESIGN_MINUTES, PresignTtl, Settings},
+    store::FileStorage,
 };
 
 /// Why a storage cannot be used as configured.
@@ -49,24 +52,61 @@ pub enum Error {
     Connect(#[from] s3::Error),
 }
 
-/// Connects all storages; none of them is asked for anything yet.
+/// Connects all storages, and gives their keys; none of them is asked for anything yet.
 pub(super) async fn connect(
     configs: &[StorageConfig],
     egress: &Arc<Egress>,
     metrics: &s3::S3Metrics,
     clock: fn() -> SystemTime,
-) -> Result<Vec<Arc<Storage>>, ConfigError> {
+) -> Result<(Vec<Arc<Storage>>, HashMap<StorageName, Keys>), ConfigError> {
     refuse_twins(configs)?;
     let mut storages = Vec::with_capacity(configs.len());
+    let mut all_keys = HashMap::new();
     for config in configs {
         let named = |source| ConfigError::Storage { name: config.name.clone(), source };
-        let connection = connection(config).map_err(named)?;
+        let keys = keys(config).map_err(named)?;
+        let connection = connection(config, &keys).map_err(named)?;
+        all_keys.insert(config.name.clone(), keys);
         let connection = s3::Connection::connect(connection, Arc::clone(egress), metrics.clone(), clock)
             .await
             .map_err(|error| named(error.into()))?;
         storages.push(Arc::new(Storage::new(config, connection)));
     }
-    Ok(storages)
+    Ok((storages, all_keys))
+}
+
+/// The storage as the store keeps it: everything but its keys.
+pub(super) fn listed(config: &StorageConfig) -> FileStorage {
+    let kind = if config.role_arn.is_some() { Kind::S3s } else { Kind::S3 };
+    let (name, settings) = (config.name.clone(), settings_of(config));
+    FileStorage { name, direction: Direction::Import, kind, settings }
+}
+
+/// A storage of the file in the words of all storages.
+pub fn settings_of(config: &StorageConfig) -> Settings {
+    let minutes = u32::try_from(config.presign_ttl.as_secs().div_ceil(60)).unwrap_or(MAX_PRESIGN_MINUTES);
+    Settings {
+        project: config.project.clone(),
+        title: Some(config.name.to_string()),
+        bucket: Some(config.bucket.clone()),
+        prefix: (!config.prefix.is_empty()).then(|| config.prefix.clone()),
+        region: Some(config.region.clone()),
+        endpoint: config.endpoint.clone(),
+        public_endpoint: config.public_endpoint.clone(),
+        addressing: config.addressing,
+        presign: config.delivery != DeliveryKind::Stream,
+        presign_ttl: PresignTtl::from_minutes(minutes.clamp(1, MAX_PRESIGN_MINUTES)).unwrap_or_default(),
+        delivery: Some(config.delivery),
+        rules: config.rules.clone(),
+        allow: Some(config.allow.clone()),
+        deny: config.deny.clone(),
+        role_arn: config.role_arn.clone(),
+        external_id: config.external_id.clone(),
+        sts_endpoint: config.sts_endpoint.as_deref().and_then(|url| EndpointUrl::parse(url).ok()),
+        // Syncing a storage of the file would need to know what its objects mean.
+        synchronizable: false,
+        ..Settings::default()
+    }
 }
 
 fn refuse_twins(configs: &[StorageConfig]) -> Result<(), ConfigError> {
@@ -83,7 +123,7 @@ fn refuse_twins(configs: &[StorageConfig]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn connection(config: &StorageConfig) -> Result<s3::ConnectionConfig, Error> {
+fn connection(config: &StorageConfig, keys: &Keys) -> Result<s3::ConnectionConfig, Error> {
     if !config.rules.is_empty() && config.delivery != DeliveryKind::Rules {
         return Err(Error::RulesUnused);
     }
@@ -97,7 +137,7 @@ fn connection(config: &StorageConfig) -> Result<s3::ConnectionConfig, Error> {
         endpoint: uri(config.endpoint.as_ref()),
         public_endpoint: uri(config.public_endpoint.as_ref()),
         addressing: config.addressing,
-        credentials: credentials(config)?,
+        credentials: credentials(config, keys)?,
         timeouts: s3::Timeouts { first_byte: config.first_byte_timeout, idle: config.stall_timeout },
     })
 }
@@ -106,15 +146,22 @@ fn uri(endpoint: Option<&EndpointUrl>) -> Option<http::Uri> {
     endpoint.map(|endpoint| endpoint.uri().clone())
 }
 
-fn credentials(config: &StorageConfig) -> Result<s3::CredentialsConfig, Error> {
-    let secret = read_secret(
+/// Reads the secrets, each file once.
+fn keys(config: &StorageConfig) -> Result<Keys, Error> {
+    let secret_access_key = read_secret(
         "secret_access_key",
         config.secret_access_key.as_ref(),
         config.secret_access_key_file.as_deref(),
     )?;
     let session_token =
         read_secret("session_token", config.session_token.as_ref(), config.session_token_file.as_deref())?;
-    let base = match (&config.access_key_id, secret) {
+    let access_key_id = config.access_key_id.clone().map(SecretString::from);
+    Ok(Keys { access_key_id, secret_access_key, session_token })
+}
+
+fn credentials(config: &StorageConfig, keys: &Keys) -> Result<s3::CredentialsConfig, Error> {
+    let session_token = keys.session_token.clone();
+    let base = match (&config.access_key_id, keys.secret_access_key.clone()) {
         (Some(id), Some(secret_access_key)) => {
             s3::CredentialsConfig::Static { access_key_id: id.clone(), secret_access_key, session_token }
         }

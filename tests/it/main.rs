@@ -3,11 +3,13 @@
 
 mod architecture;
 mod attacks;
+mod control_storages;
 mod forward;
 mod lines;
 mod operate;
 mod redirect;
 mod s3;
+mod store;
 mod stream;
 mod support;
 mod token;

@@ -3,9 +3,13 @@
 
 use std::time::SystemTime;
 
+pub mod control;
 pub mod gateway;
+pub mod metadata;
+pub mod postgres;
 pub mod s3;
 pub mod scripted;
+pub mod sts;
 
 /// The real time, which signatures are checked against.
 #[expect(clippy::disallowed_methods, reason = "a test's own clock")]

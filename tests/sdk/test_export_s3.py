@@ -29,7 +29,7 @@ def test_an_empty_target_is_no_error(studio, good_target):
 
 
 @pytest.mark.parametrize("wrong, says", [
-    ({"aws_secret_access_key": "wrong"}, "aws_secret_access_key"),
+    ({"aws_secret_access_key": "wrong"}, "secret_access_key"),
     ({"bucket": "absent-bucket"}, "absent-bucket"),
     ({"region_name": "eu-west-1"}, "region"),
 ])

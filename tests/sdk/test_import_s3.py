@@ -80,7 +80,7 @@ def test_validate_with_an_id_takes_the_stored_keys(studio, good):
 
 
 @pytest.mark.parametrize("wrong, says", [
-    ({"aws_secret_access_key": "wrong"}, "aws_secret_access_key"),
+    ({"aws_secret_access_key": "wrong"}, "secret_access_key"),
     ({"bucket": "absent-bucket"}, "absent-bucket"),
     ({"prefix": "nothing-here"}, "nothing-here"),
     ({"region_name": "eu-west-1"}, "region"),

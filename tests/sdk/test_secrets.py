@@ -23,7 +23,7 @@ def test_secrets_stay_secret(database, start_studio, postgres, garage, good, goo
     def remember(call, *arguments, **fields):
         try:
             answer = call(*arguments, **fields)
-            texts.append("" if answer is None else answer.json())
+            texts.extend(part.json() for part in (answer if isinstance(answer, list) else [answer]) if part is not None)
             return answer
         except ApiError as error:
             texts.append(f"{error.headers} {error.body}")

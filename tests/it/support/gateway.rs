@@ -97,7 +97,7 @@ impl Gateway {
         std::fs::write(&path, complete(config)).unwrap();
         let config = Config::load(&path).unwrap();
         let life = Arc::new(Lifecycle::new());
-        let app = App::build(&config, Arc::clone(&life), clock).await.unwrap();
+        let app = Box::pin(App::build(&config, Arc::clone(&life), clock)).await.unwrap();
         let (address, admin) = (app.public_addr(), app.admin_addr());
         app.watch(path);
         let running = tokio::spawn(async move { app.run().await.unwrap() });
@@ -241,6 +241,7 @@ fn complete(config: &str) -> String {
     for (section, lines) in [
         ("[server]", "listen = \"127.0.0.1:0\""),
         ("[admin]", &format!("listen = \"127.0.0.1:0\"\ntoken = \"{ADMIN}\"")),
+        ("[store]", "url = \"sqlite::memory:\""),
         ("[[access.keys]]", &format!("id = \"k1\"\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"")),
     ] {
         let without_keys = section.contains("keys") && config.contains("\nkeys = ");

@@ -1,0 +1,80 @@
+//! What one configuration makes.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ConfigError, storages};
+use crate::{
+    access::{Allowlist, TrustedProxies, Verifier, mint::Minter},
+    config::Config,
+    egress::Egress,
+    gateway::{
+        State, cors, forward,
+        locate::{Storage, Storages},
+    },
+    id::StorageName,
+    s3,
+    sidecar::{Connector, Sidecar},
+    storage::Keys,
+};
+
+/// What one configuration made, besides the state of the data path.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// The storages of the file.
+    pub(super) fixed: Vec<Arc<Storage>>,
+    /// Their keys, for tests of their connections.
+    pub(super) file_keys: HashMap<StorageName, Keys>,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) minter: Arc<Minter>,
+    pub(super) egress: Arc<Egress>,
+    /// The door for the storages of the store.
+    pub(super) guarded: Arc<Egress>,
+    /// The control side's hands. Its connections are its own, so that none of the data path's is driven by the
+    /// control side's one thread.
+    pub(super) sidecar: Sidecar,
+    /// Ends the tasks of this generation.
+    pub(super) ended: CancellationToken,
+}
+
+/// A generation and its state of the data path, which lacks the storages of the store.
+pub(super) struct Assembled {
+    pub(super) state: State,
+    pub(super) generation: Generation,
+}
+
+/// Makes all that a configuration asks for, or says what is wrong with it; changes nothing that runs.
+pub(super) async fn assemble(
+    config: &Config,
+    s3_metrics: &s3::S3Metrics,
+    clock: fn() -> SystemTime,
+    before: Option<&Generation>,
+) -> Result<Assembled, ConfigError> {
+    let egress = Arc::new(Egress::build(&config.egress)?);
+    let verifier = Arc::new(Verifier::build(&config.access, clock())?);
+    if let Some(before) = before {
+        verifier.inherit_jwks(&before.verifier);
+    }
+    let minter = Arc::new(Minter::build(&config.access)?);
+    let (fixed, file_keys) = storages::connect(&config.storages, &egress, s3_metrics, clock).await?;
+    let guarded = Arc::new(egress.guarded());
+    let by_hand = Egress::build(&config.egress)?.guarded();
+    let connector = Connector::new(Arc::new(by_hand), s3_metrics.clone(), clock);
+    let origins = config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
+    let sidecar = Sidecar::new(connector, origins, clock);
+    let upstream = config.upstream.as_ref().map(|upstream| forward::Upstream::build(upstream, &egress));
+    let state = State {
+        allowlist: Arc::new(Allowlist::new(&config.access.allow, &config.access.deny)),
+        trusted: Arc::new(TrustedProxies::new(&config.access.trusted_proxies, config.access.client_address)),
+        verifier: Arc::clone(&verifier),
+        storages: Arc::new(Storages::new(fixed.clone())),
+        upstream: upstream.transpose()?.map(Arc::new),
+        cors: Arc::new(cors::Cors::build(&config.cors)?),
+    };
+    let ended = CancellationToken::new();
+    Ok(Assembled {
+        state,
+        generation: Generation { fixed, file_keys, verifier, minter, egress, guarded, sidecar, ended },
+    })
+}
