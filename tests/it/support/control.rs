@@ -72,10 +72,20 @@ impl Process for Alone {
 impl ControlPort {
     /// Starts over an empty store.
     pub async fn start() -> Self {
+        Self::start_with(egress::Config::default()).await
+    }
+
+    /// Starts over an empty store, and lets endpoints be on this machine.
+    pub async fn start_beside_s3() -> Self {
+        let allow = vec!["127.0.0.0/8".parse().unwrap()];
+        Self::start_with(egress::Config { allow, ..egress::Config::default() }).await
+    }
+
+    async fn start_with(egress: egress::Config) -> Self {
         let store = Store::open(&memory(), clock).await.unwrap();
-        let egress = egress::Config::default();
+        let egress = Egress::build(&egress).unwrap();
         let metrics = S3Metrics::register(&Registry::new()).unwrap();
-        let connector = Connector::new(Arc::new(Egress::build(&egress).unwrap()), metrics, clock);
+        let connector = Connector::new(Arc::new(egress.guarded()), metrics, clock);
         let sidecar = Sidecar::new(connector, Vec::new(), clock);
         let bearer = Bearer::new(&ADMIN.into());
         let router = Control::new(Alone(sidecar), store.clone(), clock, bearer).router();
