@@ -49,6 +49,8 @@ pub use presign::{PresignMethod, PresignRequest, PresignedUrl, Presigner};
 pub use window::{MAX_TTL, MIN_TTL};
 
 use credentials::{Credentials, Means};
+pub(crate) use endpoint::partition;
+
 use endpoint::{Endpoint, encode};
 use metrics::{Operation, StorageMetrics};
 use request::Question;
@@ -108,6 +110,8 @@ pub struct GetOptions {
 pub struct Connection(Arc<Inner>);
 
 struct Inner {
+    /// What it was made of, to make it again for another region.
+    made_of: (ConnectionConfig, S3Metrics),
     name: StorageName,
     bucket: Bucket,
     endpoint: Endpoint,
@@ -136,7 +140,8 @@ impl Connection {
         let endpoint = Endpoint::build(config.endpoint.as_ref(), region, bucket, *addressing)?;
         let public = config.public_endpoint.as_ref().or(config.endpoint.as_ref());
         let public_endpoint = Endpoint::build(public, region, bucket, *addressing)?;
-        let metrics = Arc::new(metrics.of(&config.name));
+        let made_of = (config.clone(), metrics);
+        let metrics = Arc::new(made_of.1.of(&config.name));
         let means = Means {
             egress: Arc::clone(&egress),
             timeouts: config.timeouts,
@@ -148,6 +153,7 @@ impl Connection {
         let is_ready = credentials.refresh(&metrics).await.is_ok();
         tracing::debug!(storage = metrics.storage(), is_ready, "connection prepared");
         Ok(Self(Arc::new(Inner {
+            made_of,
             name: config.name,
             bucket: config.bucket,
             endpoint,
@@ -169,6 +175,23 @@ impl Connection {
     /// The bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.0.bucket
+    }
+
+    /// The same bucket in another region, for when S3 says that it is there. Asks for credentials again.
+    pub async fn in_region(&self, region: &str) -> Result<Self, Error> {
+        let (config, metrics) = self.0.made_of.clone();
+        let config = ConnectionConfig { region: region.to_owned(), ..config };
+        Self::connect(config, Arc::clone(&self.0.egress), metrics, self.0.clock).await
+    }
+
+    /// The region that is signed for.
+    pub fn region(&self) -> &str {
+        self.0.credentials.region()
+    }
+
+    /// Scheme, host and port of what is connected to.
+    pub fn origin(&self) -> &str {
+        self.0.endpoint.origin()
     }
 
     /// Scheme, host and port of the presigned URLs: `https://media.s3.eu-west-1.amazonaws.com`.

@@ -9,10 +9,12 @@ mod preview;
 
 use std::{sync::Arc, time::SystemTime};
 
+use tokio::time::Instant;
+
 pub use self::{
     connect::{ConnectError, Connector, connection_config},
-    examine::{Check, Finding, Probe, Report, Use, examine},
-    preview::{Preview, PreviewError, PreviewRequest},
+    examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
+    preview::{PREVIEW_LIMIT, Preview, PreviewError, PreviewFile, PreviewRequest, preview},
 };
 use crate::{s3, storage::Storage};
 
@@ -31,34 +33,24 @@ impl Sidecar {
         Self { connector, origins: origins.into(), clock }
     }
 
-    /// Tests the connection of a storage: everything that serving, syncing or exporting will ask of it.
+    /// Tests the connection of a storage: everything that serving, syncing or exporting will ask of it. Takes at most
+    /// [`EXAMINATION_LIMIT`], and a little to clean up.
     pub async fn examine(&self, storage: &Storage) -> Result<Report, ConnectError> {
-        let report = self.examine_once(storage).await?;
-        let Some(region) = report.region.clone() else { return Ok(report) };
-        // S3 said where the bucket is: the rest is tested there, and the region is what remains to be mended.
-        let mut moved = storage.clone();
-        moved.settings.region = Some(region.into());
-        let mut there = self.examine_once(&moved).await?;
-        there.checks.splice(0..0, report.checks.into_iter().filter(|check| check.result.is_err()));
-        Ok(there)
-    }
-
-    async fn examine_once(&self, storage: &Storage) -> Result<Report, ConnectError> {
         let connection = self.connector.connect(storage).await?;
         let Storage { direction, settings, .. } = storage;
         let usage = Use { direction: *direction, settings, origins: &self.origins };
         Ok(Box::pin(examine(&connection, usage, self.clock)).await)
     }
 
-    /// Lists what a sync would take, up to a limit and for at most 30 seconds.
+    /// Lists what a sync would take, up to a limit and for at most [`PREVIEW_LIMIT`].
     pub async fn preview(
         &self,
         storage: &Storage,
         request: &PreviewRequest,
     ) -> Result<Preview, PreviewError> {
+        let deadline = Instant::now() + PREVIEW_LIMIT;
         let connection = self.connector.connect(storage).await?;
-        let deadline = tokio::time::Instant::now() + preview::PATIENCE;
-        preview::preview(&connection, &storage.settings, request, deadline).await
+        preview(&connection, &storage.settings, request, deadline).await
     }
 
     /// Connects to a storage.

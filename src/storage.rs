@@ -19,7 +19,9 @@ pub use self::{
     delivery::{Addressing, DeliveryKind, Disposition, Mode, RuleConfig},
     endpoint::{EndpointUrl, ParseEndpointError},
     filter::{KeyFilter, MatchError, ParseFilterError},
-    settings::{ImportMethod, MAX_PRESIGN_MINUTES, ParsePresignTtlError, PresignTtl, Settings},
+    settings::{
+        ImportMethod, MAX_PRESIGN_MINUTES, ParsePresignTtlError, PresignTtl, Settings, normal_prefix,
+    },
     state::{Status, SyncState},
 };
 use crate::id::{StorageId, StorageName};

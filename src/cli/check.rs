@@ -49,14 +49,15 @@ impl Args {
     }
 }
 
-/// One line for each try, and what to do where it failed.
+/// One line for each try, with what to do where it failed, and for each note.
 fn lines(storage: &Storage, report: &Report) -> Vec<String> {
     let name = storage.name();
     let line = |check: &Check| match &check.result {
         Ok(()) => format!("storage {name}: {}: ok", check.probe.as_str()),
         Err(finding) => format!("storage {name}: {}; {}", finding.problem, finding.advice),
     };
-    report.checks.iter().map(line).collect()
+    let note = |note: &String| format!("storage {name}: note: {note}");
+    report.checks.iter().map(line).chain(report.notes.iter().map(note)).collect()
 }
 
 /// What is allowed but seldom meant.

@@ -126,6 +126,20 @@ fn check_region(region: &str) -> Result<(), Error> {
     if !region.is_empty() && region.bytes().all(allowed) { Ok(()) } else { Err(Error::RegionInvalid) }
 }
 
+/// The partition that a region belongs to, as ARNs have it (botocore, `partitions.json`).
+pub(crate) fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ if region.starts_with("eusc-") => "aws-eusc",
+        _ if region.starts_with("us-iso-") => "aws-iso",
+        _ if region.starts_with("us-isob-") => "aws-iso-b",
+        _ if region.starts_with("us-isof-") => "aws-iso-f",
+        _ if region.starts_with("eu-isoe-") => "aws-iso-e",
+        _ => "aws",
+    }
+}
+
 /// The regional endpoint (botocore, `partitions.json`).
 fn aws_endpoint(region: &str) -> Result<Uri, Error> {
     let suffix = match region {

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::coop::consume_budget,
+    time::{Instant, timeout_at},
+};
 
 use super::ConnectError;
 use crate::{
-    s3::{self, ListRequest, Listed},
+    s3::{self, ListPage, ListRequest, Listed},
     storage::{MatchError, Settings},
 };
 
@@ -52,66 +55,71 @@ pub enum PreviewError {
     /// The listing failed.
     #[error(transparent)]
     S3(#[from] s3::Error),
-    /// The filter gave up on a key.
+    /// The filter could not judge a key. Leaving it out in silence would be a wrong answer.
     #[error(transparent)]
     Filter(#[from] MatchError),
 }
 
-/// Lists until the limit is passed or the time is over. A page that does not come in time leaves what was found.
-pub(super) async fn preview(
+/// How long a person waits for a preview.
+pub const PREVIEW_LIMIT: Duration = Duration::from_secs(30);
+
+/// Lists under the storage's prefix what its filter takes, page by page, to the end of the page on which the limit is
+/// passed, or until the deadline. Keys that end in `/` stand for folders and are no objects to a sync.
+pub async fn preview(
     connection: &s3::Connection,
     settings: &Settings,
     request: &PreviewRequest,
     deadline: Instant,
 ) -> Result<Preview, PreviewError> {
     let prefix = settings.normal_prefix();
-    let mut preview = Preview::default();
-    let mut continuation: Option<String> = None;
+    let (mut found, mut continuation) = (Preview::default(), None);
     loop {
-        let list = ListRequest {
+        let page = ListRequest {
             prefix: &prefix,
             recursive: settings.recursive,
-            page_size: PAGE,
+            page_size: PAGE_SIZE,
             continuation: continuation.as_deref(),
         };
-        let Ok(page) = timeout_at(deadline, connection.list(&list)).await else {
-            preview.is_timed_out = true;
-            return Ok(preview);
+        let Ok(page) = timeout_at(deadline, connection.list(&page)).await else {
+            found.is_timed_out = true;
+            return Ok(found);
         };
-        let page = page?;
-        for listed in page.objects {
-            if !is_meant(&listed, settings)? {
-                continue;
+        let ListPage { objects, next, .. } = page?;
+        for object in objects {
+            // A filter may be slow on every key.
+            consume_budget().await;
+            if Instant::now() >= deadline {
+                found.is_timed_out = true;
+                return Ok(found);
             }
-            if preview.files.len() == request.limit {
-                preview.is_cut = true;
-                return Ok(preview);
-            }
-            preview.take(listed);
+            found.consider(object, settings, request.limit)?;
         }
-        match page.next {
-            Some(next) => continuation = Some(next),
-            None => return Ok(preview),
+        if next.is_none() || found.is_cut {
+            return Ok(found);
         }
+        continuation = next;
     }
 }
 
-/// Whether a sync would take the object: not a folder's own mark, and as the filter says.
-pub(super) fn is_meant(listed: &Listed, settings: &Settings) -> Result<bool, MatchError> {
-    let is_object = !listed.key.ends_with('/');
-    Ok(is_object && settings.filter.as_ref().map_or(Ok(true), |filter| filter.matches(&listed.key))?)
-}
-
 impl Preview {
-    fn take(&mut self, listed: Listed) {
+    fn consider(&mut self, object: Listed, settings: &Settings, limit: usize) -> Result<(), MatchError> {
+        let Listed { key, size, last_modified, .. } = object;
+        if key.ends_with('/') {
+            return Ok(());
+        }
+        if !settings.filter.as_ref().map_or(Ok(true), |filter| filter.matches(&key))? {
+            return Ok(());
+        }
         self.count += 1;
-        self.total_size += listed.size;
-        let Listed { key, size, last_modified, .. } = listed;
-        self.files.push(PreviewFile { key, last_modified, size });
+        self.total_size = self.total_size.saturating_add(size);
+        if self.files.len() < limit {
+            self.files.push(PreviewFile { key, last_modified, size });
+        } else {
+            self.is_cut = true;
+        }
+        Ok(())
     }
 }
 
 /// The most that S3 gives at once.
-const PAGE: u16 = 1000;
-/// Label Studio's.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+const PAGE_SIZE: u16 = 1000;

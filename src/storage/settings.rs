@@ -92,8 +92,7 @@ impl Settings {
     /// The prefix as it is listed, served and matched: empty, or ending in `/`. Label Studio syncs under it too, but
     /// tests the connection with the prefix as typed, so that `im` passes for `img/` and then syncs nothing.
     pub fn normal_prefix(&self) -> String {
-        let trimmed = self.prefix.as_deref().unwrap_or_default().trim_end_matches('/');
-        if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") }
+        normal_prefix(self.prefix.as_deref().unwrap_or_default())
     }
 
     /// The region to sign for.
@@ -105,6 +104,12 @@ impl Settings {
     pub fn delivery(&self) -> DeliveryKind {
         if self.presign { self.delivery.unwrap_or_default() } else { DeliveryKind::Stream }
     }
+}
+
+/// A prefix as it is listed, served and matched, from how it was typed: empty, or ending in one `/`.
+pub fn normal_prefix(typed: &str) -> String {
+    let trimmed = typed.trim_end_matches('/');
+    if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") }
 }
 
 /// Label Studio's defaults.

@@ -9,6 +9,7 @@ mod lines;
 mod operate;
 mod redirect;
 mod s3;
+mod sidecar;
 mod store;
 mod stream;
 mod support;
