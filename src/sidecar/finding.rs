@@ -110,8 +110,8 @@ fn of_s3(error: &s3::Error, asked: &Asked<'_>) -> Finding {
             |failure| failure.to_string(),
         ),
         s3::Error::CredentialsMalformed => {
-            "the access key, secret key or session token has characters that no key has, such as a line end; set it \
-             again"
+            "access_key_id, secret_access_key or the session token has characters that no key has, such as a line \
+             end; set it again"
                 .to_owned()
         }
         s3::Error::PresignLifeOver => {
@@ -177,8 +177,11 @@ impl Asked<'_> {
             Probe::Delete => format!("s3:DeleteObject on {objects}"),
         };
         // Of a wrong secret, too.
-        let others =
-            if self.settings.endpoint.is_some() { ", or check the access key and secret" } else { "" };
+        let others = if self.settings.endpoint.is_some() {
+            ", or check access_key_id and secret_access_key"
+        } else {
+            ""
+        };
         format!("allow {permission}{others}; `mediagate policy role` prints the policy")
     }
 
@@ -190,7 +193,7 @@ impl Asked<'_> {
                 self.connection.public_origin()
             );
         }
-        "check the access key and the secret key, and whether a session token has ended".to_owned()
+        "check access_key_id and secret_access_key, and whether a session token has ended".to_owned()
     }
 
     fn moved(&self, region: Option<&str>) -> Finding {
@@ -267,9 +270,10 @@ fn doing(probe: Probe, connection: &Connection, place: &str) -> String {
     }
 }
 
+/// Begins with Label Studio's words.
 pub(super) fn nothing_under(place: &str) -> Finding {
     Finding {
-        problem: format!("{place} holds no object"),
+        problem: format!("{place} not found: it holds no object"),
         advice: "check the prefix: it is the path of a folder, without the bucket's name".to_owned(),
     }
 }

@@ -63,8 +63,8 @@ pub enum PreviewError {
 /// How long a person waits for a preview.
 pub const PREVIEW_LIMIT: Duration = Duration::from_secs(30);
 
-/// Lists under the storage's prefix what its filter takes, page by page, to the end of the page on which the limit is
-/// passed, or until the deadline. Keys that end in `/` stand for folders and are no objects to a sync.
+/// Lists under the storage's prefix what its filter takes, page by page, until one more than the limit is found or
+/// the deadline has come. Keys that end in `/` stand for folders and are no objects to a sync.
 pub async fn preview(
     connection: &s3::Connection,
     settings: &Settings,
@@ -104,19 +104,19 @@ pub async fn preview(
 impl Preview {
     fn consider(&mut self, object: Listed, settings: &Settings, limit: usize) -> Result<(), MatchError> {
         let Listed { key, size, last_modified, .. } = object;
-        if key.ends_with('/') {
+        if self.is_cut || key.ends_with('/') {
             return Ok(());
         }
         if !settings.filter.as_ref().map_or(Ok(true), |filter| filter.matches(&key))? {
             return Ok(());
         }
+        if self.files.len() == limit {
+            self.is_cut = true;
+            return Ok(());
+        }
         self.count += 1;
         self.total_size = self.total_size.saturating_add(size);
-        if self.files.len() < limit {
-            self.files.push(PreviewFile { key, last_modified, size });
-        } else {
-            self.is_cut = true;
-        }
+        self.files.push(PreviewFile { key, last_modified, size });
         Ok(())
     }
 }

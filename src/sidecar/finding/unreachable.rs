@@ -57,10 +57,9 @@ fn of_cause(cause: &(dyn Error + 'static), origin: &str, asked: &Asked<'_>) -> O
 
 fn of_io(kind: io::ErrorKind, origin: &str) -> Option<(String, String)> {
     let (cause, advice) = match kind {
-        io::ErrorKind::ConnectionRefused => (
-            format!("nothing listens at {origin}"),
-            "check the endpoint's host and port, and that the server runs",
-        ),
+        io::ErrorKind::ConnectionRefused => {
+            (format!("nothing listens at {origin}"), "check the endpoint, its port, and that the server runs")
+        }
         io::ErrorKind::TimedOut => (
             format!("{origin} does not take a connection"),
             "check routes, security groups, proxies and VPC endpoints between here and it",

@@ -51,10 +51,11 @@ impl Machine {
         (output.status.success(), String::from_utf8(said).unwrap())
     }
 
-    /// The session token that S3 saw.
+    /// The session token that S3 saw in a header; a presigned URL has it in its query.
     fn session_token(&self) -> Option<String> {
-        let seen = self.s3.seen().pop().unwrap();
-        seen.headers.get("x-amz-security-token").map(|token| token.to_str().unwrap().to_owned())
+        let seen = self.s3.seen();
+        let token = seen.iter().find_map(|seen| seen.headers.get("x-amz-security-token"));
+        token.map(|token| token.to_str().unwrap().to_owned())
     }
 }
 

@@ -67,19 +67,19 @@ async fn what_listing_is_answered_with() {
             error("403 Forbidden", "AccessDenied"),
             &other,
             "S3 denied access",
-            "s3:prefix img/*, or check the access key and secret",
+            "s3:prefix img/*, or check access_key_id and secret_access_key",
         ),
         (
             error("403 Forbidden", "InvalidAccessKeyId"),
             &aws,
             "S3 rejected the credentials",
-            "check the access key",
+            "check access_key_id",
         ),
         (
             error("403 Forbidden", "SignatureDoesNotMatch"),
             &aws,
             "S3 rejected the credentials",
-            "the secret key",
+            "secret_access_key",
         ),
         (
             error("400 Bad Request", "ExpiredToken"),

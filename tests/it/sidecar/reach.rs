@@ -50,7 +50,7 @@ async fn an_endpoint_that_nobody_serves() {
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
     for (url, addressing, problem, advice) in [
-        (url.as_str(), Addressing::Path, "nothing listens at http://127.0.0.1:", "host and port"),
+        (url.as_str(), Addressing::Path, "nothing listens at http://127.0.0.1:", "its port"),
         (
             "http://s3.invalid",
             Addressing::Path,

@@ -44,7 +44,12 @@ async fn what_there_is_to_read() {
         ("media", Settings { recursive: true, ..source() }, "", ""),
         // Only served, so that a sync's view does not count.
         ("media", Settings { synchronizable: false, ..source() }, "", ""),
-        ("media", Settings { prefix: Some("im".into()), ..source() }, "s3://media/im/ holds no object", ""),
+        (
+            "media",
+            Settings { prefix: Some("im".into()), ..source() },
+            "s3://media/im/ not found: it holds no object",
+            "",
+        ),
         ("empty", Settings { prefix: None, ..source() }, "", "s3://empty/ holds no object"),
         ("empty", Settings { synchronizable: false, ..source() }, "", "s3://empty/img/ holds no object"),
         (
@@ -120,7 +125,7 @@ async fn wrong_keys_and_buckets() {
     assert_says(
         only(&report, Probe::List),
         "S3 rejected the credentials",
-        "check the access key and the secret",
+        "check access_key_id and secret_access_key",
     );
     let report = examine_source(&server.connect("absent").await, &source()).await;
     assert_says(only(&report, Probe::List), "Cannot find bucket absent in S3 at http://127", "bucket's name");
