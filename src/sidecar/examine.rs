@@ -69,7 +69,7 @@ pub struct Use<'a> {
     pub origins: &'a [String],
 }
 
-/// How long an examination takes at most; a person waits for it. Cleaning up may take [`CLEAN_UP`] more.
+/// How long an examination takes at most; a person waits for it. Cleaning up may take 5 s more.
 pub const EXAMINATION_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a probe object may take to be deleted when the rest has taken all the time.
