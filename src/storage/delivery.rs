@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How an object reaches the client.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -35,16 +35,22 @@ pub struct RuleConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<IpNet>,
     /// The object has at least this many bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_bytes")]
     pub min_size: Option<ByteSize>,
     /// The object has at most this many bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_bytes")]
     pub max_size: Option<ByteSize>,
     /// Media types, such as `video/mp4` or `video/*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content_types: Vec<String>,
     /// What to do.
     pub delivery: Mode,
+}
+
+/// As a number: the text that `ByteSize` makes of itself is rounded.
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn whole_bytes<S: Serializer>(size: &Option<ByteSize>, serializer: S) -> Result<S::Ok, S::Error> {
+    size.map(|size| size.as_u64()).serialize(serializer)
 }
 
 /// Where the bucket's name stands.

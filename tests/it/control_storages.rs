@@ -127,6 +127,18 @@ async fn a_source_is_answered_with_label_studios_fields_and_defaults_in_its_orde
     );
 }
 
+/// The store keeps rules as text, which must not round a size.
+#[tokio::test]
+async fn rules_come_back_to_the_byte() {
+    let control = ControlPort::start().await;
+    let rules = json!([
+        { "min_size": 1025, "max_size": 1_048_577, "content_types": ["video/*"], "delivery": "redirect" },
+        { "networks": ["10.0.0.0/8"], "delivery": "stream" },
+    ]);
+    let path = source(&control, json!({ "delivery": "rules", "rules": rules })).await;
+    assert_eq!(body(&control.ask("GET", &path).await)["rules"], rules);
+}
+
 #[tokio::test]
 async fn role_storages_have_their_role_besides() {
     let control = ControlPort::start().await;
