@@ -19,6 +19,7 @@
 //! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview |
 //! | [`store`] | state in SQL over SQLite or PostgreSQL: storages, revocations; secrets sealed |
 //! | [`storage`] | the noun: what a person sets of a bucket, and what the last sync left |
+//! | [`task`] | the noun: what an item of a file says, and the objects that it mentions |
 //! | [`object`] | what is asked for: buckets, keys, ranges, conditions |
 //! | [`id`] | names that other systems gave us |
 //!
@@ -61,4 +62,5 @@ pub mod server;
 pub mod sidecar;
 pub mod storage;
 pub mod store;
+pub mod task;
 pub mod telemetry;
