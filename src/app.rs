@@ -89,6 +89,7 @@ impl App {
             store: store.clone(),
             served: Mutex::default(),
             wanted,
+            run_queued: Arc::default(),
             s3_metrics,
             metrics,
             clock,

@@ -58,6 +58,8 @@ pub trait Process: Send + Sync + 'static {
     /// The keys of a storage of the configuration file, which the store does not keep; `None` where the file in force
     /// has no such storage.
     fn file_keys(&self, name: &StorageName) -> Option<Keys>;
+    /// Tells this process's sidecar that a run waits. Others look for themselves.
+    fn run_queued(&self);
     /// Brings what was changed in the store into force here, and returns when it is. Other processes see it by
     /// themselves.
     fn store_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;

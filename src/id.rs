@@ -30,6 +30,16 @@ enum Written {
 #[serde(transparent)]
 pub struct StorageId(pub i64);
 
+/// The number of a run: given by our store, never used again.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+/// The number of a task of our own store; never used again.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct TaskNumber(pub i64);
+
 /// The name of a storage: a configured bucket. A closed set, so it may be a metric label.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String")]
@@ -127,6 +137,25 @@ impl fmt::Display for ProjectId {
 impl fmt::Display for StorageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for TaskNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TaskNumber {
+    /// The number that a task's id is, where it is one.
+    pub fn of(task: &TaskId) -> Option<Self> {
+        task.as_str().parse().ok().filter(|number| *number > 0).map(Self)
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview |
 //! | [`store`] | state in SQL over SQLite or PostgreSQL: storages, revocations; secrets sealed |
 //! | [`storage`] | the noun: what a person sets of a bucket, and what the last sync left |
+//! | [`run`] | the noun: one execution of a sync or an export |
 //! | [`task`] | the noun: what an item of a file says, and the objects that it mentions |
 //! | [`object`] | what is asked for: buckets, keys, ranges, conditions |
 //! | [`id`] | names that other systems gave us |
@@ -57,6 +58,7 @@ pub mod gateway;
 pub mod id;
 pub mod lifecycle;
 pub mod object;
+pub mod run;
 pub mod s3;
 pub mod server;
 pub mod sidecar;

@@ -41,8 +41,6 @@ pub struct Storage {
     pub settings: Settings,
     /// Who signs; empty for the default chain.
     pub keys: Keys,
-    /// What the last sync or export left.
-    pub state: SyncState,
     /// When it was made.
     pub created_at: SystemTime,
     /// Counts the changes of settings and keys, so that two writers notice each other.

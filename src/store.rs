@@ -18,14 +18,20 @@ mod config;
 mod error;
 mod file;
 mod key;
+mod links;
 mod migrate;
 mod pool;
 mod reconcile;
 mod reseal;
 mod revocations;
 mod row;
+mod run_row;
+mod runs;
 mod seal;
+mod steps;
 mod storages;
+mod sync_states;
+mod tasks;
 mod url;
 
 use std::{
@@ -43,11 +49,15 @@ pub use self::{
     config::Config,
     error::Error,
     key::KeySource,
+    links::{Keys, Known, Unit},
     migrate::Migrated,
     reconcile::FileStorage,
     revocations::{Revocation, Revoked},
+    runs::{Claimed, Enqueued, RunFilter},
     seal::KeyId,
+    steps::{Items, ObjectVersion, Part, SourceId, SourceSpec, Step},
     storages::NewStorage,
+    tasks::TaskFilter,
     url::ParseUrlError,
 };
 use self::{file::DatabaseFile, key::KeySettings, pool::Pool, seal::Keyring, url::Place};

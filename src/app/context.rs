@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::{
     generation::Generation,
@@ -37,6 +37,8 @@ pub(super) struct Context {
     /// The storages of the store; held while they or the generation are replaced.
     pub(super) served: Mutex<Served>,
     pub(super) wanted: mpsc::Sender<Waiting>,
+    /// Wakes the sidecar.
+    pub(super) run_queued: Arc<Notify>,
     pub(super) s3_metrics: s3::S3Metrics,
     pub(super) metrics: metrics::Metrics,
     pub(super) clock: fn() -> SystemTime,
@@ -162,6 +164,10 @@ impl control::Process for Observed {
 
     fn file_keys(&self, name: &StorageName) -> Option<Keys> {
         self.context.generation.load().file_keys.get(name).cloned()
+    }
+
+    fn run_queued(&self) {
+        self.context.run_queued.notify_one();
     }
 
     fn store_changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     id::StorageId,
-    storage::{Direction, Keys, Kind, Origin, Settings, Storage, SyncState},
+    storage::{Direction, Keys, Kind, Origin, Settings, Storage},
     store::{self, Store},
 };
 
@@ -73,6 +73,27 @@ impl StoragesApi {
     /// Joins the parts.
     pub(super) fn new(store: Store, process: Arc<dyn Process>, clock: fn() -> SystemTime) -> Self {
         Self { store, process, attempts: Attempts::default(), clock }
+    }
+
+    /// A storage with what its last sync left.
+    async fn answer(
+        &self,
+        storage: Storage,
+        warnings: Vec<String>,
+    ) -> Result<StorageAnswer, LabelStudioError> {
+        let state = self.store.sync_state(storage.id).await?;
+        Ok(StorageAnswer::new(storage, state, warnings))
+    }
+
+    /// Several of them.
+    async fn answers(&self, storages: Vec<Storage>) -> Result<Vec<StorageAnswer>, LabelStudioError> {
+        let ids: Vec<StorageId> = storages.iter().map(|storage| storage.id).collect();
+        let mut states = self.store.sync_states(&ids).await?;
+        let answer = |storage: Storage| {
+            let state = states.remove(&storage.id).unwrap_or_default();
+            StorageAnswer::new(storage, state, Vec::new())
+        };
+        Ok(storages.into_iter().map(answer).collect())
     }
 
     /// The routes, below `/api/storages`.
@@ -117,7 +138,6 @@ impl Collection {
             origin: Origin::Api,
             settings: Settings::default(),
             keys: Keys::default(),
-            state: SyncState::default(),
             created_at: (self.api.clock)(),
             revision: 0,
         }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, io, path::PathBuf};
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::{key::KeySource, seal::KeyId, url::ParseUrlError};
-use crate::id::{StorageId, StorageName};
+use crate::id::{RunId, StorageId, StorageName, TaskNumber};
 
 /// Why the store cannot be opened, or a call failed. No variant holds or shows a secret.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +127,28 @@ pub enum Error {
     Malformed {
         /// The row.
         storage: StorageId,
+        /// The column.
+        column: &'static str,
+    },
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    RunUnknown(RunId),
+    /// The lease ran out and somebody else goes on, or the run has ended.
+    #[error("the claim of the run was lost: another sidecar has it, or it has ended")]
+    ClaimLost,
+    /// A row that nobody of ours wrote.
+    #[error("column {column} of run {run} is not as mediagate writes it")]
+    RunMalformed {
+        /// The row.
+        run: RunId,
+        /// The column.
+        column: &'static str,
+    },
+    /// A row that nobody of ours wrote.
+    #[error("column {column} of task {task} is not as mediagate writes it")]
+    TaskMalformed {
+        /// The row.
+        task: TaskNumber,
         /// The column.
         column: &'static str,
     },

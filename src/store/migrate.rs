@@ -83,5 +83,11 @@ fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
 }
 
 /// In order; what was released is never edited, since databases remember its hash.
-const SQLITE: &[(&str, &str)] = &[("init", include_str!("migrations/sqlite/0001_init.sql"))];
-const POSTGRES: &[(&str, &str)] = &[("init", include_str!("migrations/postgres/0001_init.sql"))];
+const SQLITE: &[(&str, &str)] = &[
+    ("init", include_str!("migrations/sqlite/0001_init.sql")),
+    ("sync", include_str!("migrations/sqlite/0002_sync.sql")),
+];
+const POSTGRES: &[(&str, &str)] = &[
+    ("init", include_str!("migrations/postgres/0001_init.sql")),
+    ("sync", include_str!("migrations/postgres/0002_sync.sql")),
+];

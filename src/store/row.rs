@@ -10,14 +10,13 @@ use super::{
 };
 use crate::{
     id::{StorageId, StorageName},
-    storage::{Direction, Keys, Kind, Origin, Settings, Storage, SyncState},
+    storage::{Direction, Keys, Kind, Origin, Settings, Storage},
 };
 
 /// The columns that a [`Row`] is read from, in the text of a statement.
 macro_rules! columns {
     () => {
-        "id, direction, kind, name, absent, settings, keys, revision, created_at, \
-         status, last_sync, last_sync_count, last_sync_job, traceback, meta"
+        "id, direction, kind, name, absent, settings, keys, revision, created_at"
     };
 }
 pub(super) use columns;
@@ -33,12 +32,6 @@ pub(super) struct Row {
     pub(super) keys: Option<Vec<u8>>,
     revision: i64,
     created_at: i64,
-    status: String,
-    last_sync: Option<i64>,
-    last_sync_count: Option<i64>,
-    last_sync_job: Option<String>,
-    traceback: Option<String>,
-    meta: String,
 }
 
 /// What is sealed.
@@ -73,14 +66,6 @@ impl Row {
             origin: name.map_or(Origin::Api, Origin::File),
             settings: self.settings().ok_or(malformed("settings"))?,
             keys,
-            state: SyncState {
-                status: word(&self.status).ok_or(malformed("status"))?,
-                last_sync: self.last_sync.map(from_micros),
-                last_sync_count: self.last_sync_count,
-                last_sync_job: self.last_sync_job,
-                traceback: self.traceback,
-                meta: serde_json::from_str(&self.meta).map_err(|_| malformed("meta"))?,
-            },
             created_at: from_micros(self.created_at),
             revision: self.revision,
         })
@@ -133,7 +118,7 @@ pub(super) fn cell(id: i64) -> Cell {
 }
 
 /// A word of a closed set, as serde spells it.
-fn word<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+pub(super) fn word<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     let text: serde::de::value::StrDeserializer<'a, serde::de::value::Error> = text.into_deserializer();
     T::deserialize(text).ok()
 }
@@ -159,12 +144,6 @@ where
             keys: row.try_get("keys")?,
             revision: row.try_get("revision")?,
             created_at: row.try_get("created_at")?,
-            status: row.try_get("status")?,
-            last_sync: row.try_get("last_sync")?,
-            last_sync_count: row.try_get("last_sync_count")?,
-            last_sync_job: row.try_get("last_sync_job")?,
-            traceback: row.try_get("traceback")?,
-            meta: row.try_get("meta")?,
         })
     }
 }

@@ -3,12 +3,12 @@
 use super::{
     Error, Store,
     changes::Topic,
-    micros, on,
+    on,
     row::{Row, columns, seal_keys, settings_text},
 };
 use crate::{
     id::{ProjectId, StorageId},
-    storage::{Direction, Keys, Kind, Origin, Settings, Storage, SyncState},
+    storage::{Direction, Keys, Kind, Origin, Settings, Storage},
 };
 
 /// A storage that the control API makes.
@@ -131,28 +131,6 @@ impl Store {
         }
     }
 
-    /// Keeps what a sync or an export left. Neither revision nor version move: it changes nothing that is served.
-    pub async fn save_state(&self, id: StorageId, state: &SyncState) -> Result<(), Error> {
-        let meta = serde_json::Value::Object(state.meta.clone()).to_string();
-        let done = self.bounded(async {
-            let affected = on!(&self.0.pool, pool => {
-                sqlx::query(SAVE_STATE)
-                    .bind(id.0)
-                    .bind(state.status.as_str())
-                    .bind(state.last_sync.map(micros))
-                    .bind(state.last_sync_count)
-                    .bind(state.last_sync_job.as_deref().map(without_nul))
-                    .bind(state.traceback.as_deref().map(without_nul))
-                    .bind(&meta)
-                    .execute(pool)
-                    .await
-                    .map(|done| done.rows_affected())
-            })?;
-            Ok(affected)
-        });
-        if done.await? == 0 { Err(Error::StorageUnknown(id)) } else { Ok(()) }
-    }
-
     /// Deletes a storage that the control API made; `false` where there is none of this number.
     pub async fn delete_storage(&self, id: StorageId) -> Result<bool, Error> {
         self.bounded(async {
@@ -193,11 +171,6 @@ pub(super) fn project(settings: &Settings) -> Option<&str> {
     settings.project.as_ref().map(ProjectId::as_str)
 }
 
-/// PostgreSQL has no texts with NUL in them, and what other systems say may have.
-fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
 const ALL: &str = concat!("SELECT ", columns!(), " FROM storages WHERE NOT absent ORDER BY id");
 const SOME: &str = concat!(
     "SELECT ",
@@ -214,6 +187,4 @@ const UPDATE: &str = concat!(
      WHERE id = $1 AND revision = $2 AND origin = 'api' RETURNING ",
     columns!()
 );
-const SAVE_STATE: &str = "UPDATE storages SET status = $2, last_sync = $3, last_sync_count = $4, \
-                          last_sync_job = $5, traceback = $6, meta = $7 WHERE id = $1";
 const DELETE: &str = "DELETE FROM storages WHERE id = $1 AND origin = 'api'";

@@ -2,6 +2,7 @@
 
 mod contract;
 mod postgres;
+mod runs;
 mod schema;
 mod sealing;
 mod sqlite;

@@ -16,7 +16,7 @@ use crate::{
     id::{MAX_ID_LEN, ProjectId},
     storage::{
         Addressing, DeliveryKind, Direction, ImportMethod, Kind, Mode, Origin, RuleConfig, Settings, Status,
-        Storage,
+        Storage, SyncState,
     },
 };
 
@@ -183,18 +183,18 @@ enum Project {
 
 impl StorageAnswer {
     /// The storage without its keys, and what its test found that is no reason to refuse it.
-    pub(super) fn new(storage: Storage, warnings: Vec<String>) -> Self {
+    pub(super) fn new(storage: Storage, state: SyncState, warnings: Vec<String>) -> Self {
         match storage.direction {
-            Direction::Import => Self::Import(Box::new(ImportStorage::new(storage, warnings))),
-            Direction::Export => Self::Export(Box::new(ExportStorage::new(storage, warnings))),
+            Direction::Import => Self::Import(Box::new(ImportStorage::new(storage, state, warnings))),
+            Direction::Export => Self::Export(Box::new(ExportStorage::new(storage, state, warnings))),
         }
     }
 }
 
 impl ImportStorage {
-    fn new(storage: Storage, warnings: Vec<String>) -> Self {
+    fn new(storage: Storage, state: SyncState, warnings: Vec<String>) -> Self {
         let (own, role) = (OwnFields::new(&storage, warnings), RoleFields::new(&storage));
-        let (sync, created_at) = (SyncFields::new(&storage), time(storage.created_at));
+        let (sync, created_at) = (SyncFields::new(state), time(storage.created_at));
         let settings = storage.settings;
         Self {
             id: storage.id.0,
@@ -220,9 +220,9 @@ impl ImportStorage {
 }
 
 impl ExportStorage {
-    fn new(storage: Storage, warnings: Vec<String>) -> Self {
+    fn new(storage: Storage, state: SyncState, warnings: Vec<String>) -> Self {
         let (own, role) = (OwnFields::new(&storage, warnings), RoleFields::new(&storage));
-        let (sync, created_at) = (SyncFields::new(&storage), time(storage.created_at));
+        let (sync, created_at) = (SyncFields::new(state), time(storage.created_at));
         let settings = storage.settings;
         Self {
             id: storage.id.0,
@@ -242,8 +242,7 @@ impl ExportStorage {
 }
 
 impl SyncFields {
-    fn new(storage: &Storage) -> Self {
-        let state = storage.state.clone();
+    fn new(state: SyncState) -> Self {
         Self {
             last_sync: state.last_sync.map(time),
             last_sync_count: state.last_sync_count,

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::{
         id::{ProjectId, StorageId},
-        storage::{Direction, Keys, Kind, Origin, Settings, SyncState},
+        storage::{Direction, Keys, Kind, Origin, Settings},
         store::{Config, NewStorage},
     };
 
@@ -115,7 +115,6 @@ mod tests {
             origin: Origin::Api,
             settings,
             keys,
-            state: SyncState::default(),
             created_at: EPOCH,
             revision: 0,
         }

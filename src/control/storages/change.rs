@@ -6,11 +6,12 @@ use axum::{
     http::StatusCode,
 };
 
-use super::{Collection, Id, LabelStudioError, StorageAnswer, body, fields, reader::Fields};
+use super::{Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body, fields, reader::Fields};
 use crate::{
     id::StorageId,
-    storage::Storage,
-    store::{self, NewStorage},
+    run::{Job, Trigger},
+    storage::{Direction, Storage},
+    store::{self, Enqueued, NewStorage},
 };
 
 /// How often a change is tried again when another writer came first.
@@ -29,7 +30,7 @@ pub(super) async fn create(
     let Collection { api, .. } = &collection;
     if let Some(made) = api.attempts.made_before(&storage, &api.store).await? {
         audit("storage.create", made.id, fields.named());
-        return Ok((StatusCode::CREATED, Json(StorageAnswer::new(made, Vec::new()))));
+        return Ok((StatusCode::CREATED, Json(api.answer(made, Vec::new()).await?)));
     }
     let warnings = match storage.settings.bucket {
         Some(_) => collection.examine_before_saving(&storage).await?,
@@ -42,7 +43,7 @@ pub(super) async fn create(
     api.process.store_changed().await;
     audit("storage.create", created.id, fields.named());
     warn(created.id, &warnings);
-    Ok((StatusCode::CREATED, Json(StorageAnswer::new(created, warnings))))
+    Ok((StatusCode::CREATED, Json(api.answer(created, warnings).await?)))
 }
 
 /// Changes what the body names.
@@ -83,16 +84,36 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Answers for syncs, of which there are none yet.
+/// Asks for a sync, or an export, and answers at once; one that is open already goes on as it is.
 pub(super) async fn sync(
     State(collection): State<Collection>,
     Id(id): Id,
 ) -> Result<Json<StorageAnswer>, LabelStudioError> {
     let storage = collection.find(id).await?;
+    let job = match storage.direction {
+        Direction::Import => Job::Sync,
+        Direction::Export => return Err(LabelStudioError::SyncMissing),
+    };
     if !storage.settings.synchronizable {
         return Err(LabelStudioError::NotSynchronizable(id));
     }
-    Err(LabelStudioError::SyncMissing)
+    if storage.settings.bucket.is_none() {
+        let nothing = FieldErrors::one("bucket", "There is nothing to sync; set a bucket.".to_owned());
+        return Err(LabelStudioError::FieldsInvalid(nothing));
+    }
+    let Collection { api, .. } = &collection;
+    let Enqueued { run, is_new } = api.store.enqueue_run(id, job, Trigger::Api).await?;
+    api.process.run_queued();
+    tracing::info!(
+        target: "mediagate::audit",
+        who = "admin",
+        action = "storage.sync",
+        storage.id = id.0,
+        run.id = run.id.0,
+        is_new,
+        "sync asked for"
+    );
+    Ok(Json(api.answer(storage, Vec::new()).await?))
 }
 
 impl Collection {
@@ -111,7 +132,7 @@ impl Collection {
                     self.api.process.store_changed().await;
                     audit("storage.update", id, fields.named());
                     warn(id, &warnings);
-                    return Ok(Json(StorageAnswer::new(updated, warnings)));
+                    return Ok(Json(self.api.answer(updated, warnings).await?));
                 }
                 // Reading it again tells what it has become: another one, none, or one of the configuration file.
                 Err(

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Collection, Id, LabelStudioError, StorageAnswer};
-use crate::{id::ProjectId, storage::Storage};
+use crate::id::ProjectId;
 
 /// The pairs of a query, of which a name may be there twice.
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
@@ -35,7 +35,7 @@ pub(super) async fn list_all(
 ) -> Result<Json<Vec<StorageAnswer>>, LabelStudioError> {
     let Some(project) = project(query)? else { return Ok(Json(Vec::new())) };
     let found = collection.api.store.storages_of(collection.direction, None, Some(&project)).await?;
-    Ok(Json(answers(found)))
+    Ok(Json(collection.api.answers(found).await?))
 }
 
 pub(super) async fn list(
@@ -47,18 +47,15 @@ pub(super) async fn list(
     };
     let Collection { api, direction, kind } = &collection;
     let found = api.store.storages_of(*direction, Some(*kind), Some(&project)).await?;
-    Ok(Json(answers(found)))
+    Ok(Json(api.answers(found).await?))
 }
 
 pub(super) async fn get(
     State(collection): State<Collection>,
     Id(id): Id,
 ) -> Result<Json<StorageAnswer>, LabelStudioError> {
-    Ok(Json(StorageAnswer::new(collection.find(id).await?, Vec::new())))
-}
-
-fn answers(storages: Vec<Storage>) -> Vec<StorageAnswer> {
-    storages.into_iter().map(|storage| StorageAnswer::new(storage, Vec::new())).collect()
+    let storage = collection.find(id).await?;
+    Ok(Json(collection.api.answer(storage, Vec::new()).await?))
 }
 
 fn project(query: Pairs) -> Result<Option<ProjectId>, LabelStudioError> {

@@ -4,7 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use mediagate::{
     id::{ProjectId, StorageId, StorageName},
-    storage::{Direction, Keys, Kind, Origin, Settings, Status, SyncState},
+    run::{Job, Trigger},
+    storage::{Direction, Keys, Kind, Origin, Settings},
     store::{Error, FileStorage, NewStorage, Revocation, Revoked, Store},
 };
 
@@ -34,7 +35,7 @@ async fn suite(store: Store) {
     numbers_are_not_used_again(&store).await;
     two_writers_notice_each_other(&store).await;
     only_settings_and_keys_are_updated(&store).await;
-    state_is_kept_apart(&store).await;
+    super::runs::suite(&store).await;
     lists_are_filtered(&store).await;
     files_are_reconciled(&store).await;
     revocations_are_kept_while_they_matter(&store).await;
@@ -58,7 +59,6 @@ async fn storages_are_kept(store: &Store) {
         assert_eq!(storage.origin, Origin::Api);
         assert_eq!(storage.settings, settings("1"));
         assert_eq!(revealed(&storage.keys), SECRETS);
-        assert_eq!(storage.state, SyncState::default());
         assert_eq!(storage.revision, 1);
         assert_eq!(storage.created_at, made.created_at);
     }
@@ -110,7 +110,6 @@ async fn two_writers_notice_each_other(store: &Store) {
 
 async fn only_settings_and_keys_are_updated(store: &Store) {
     let read = store.create_storage(&new_storage("1")).await.unwrap();
-    store.save_state(read.id, &SyncState { status: Status::Queued, ..SyncState::default() }).await.unwrap();
     let mut changed = read.clone();
     changed.direction = Direction::Export;
     changed.kind = Kind::S3s;
@@ -119,33 +118,8 @@ async fn only_settings_and_keys_are_updated(store: &Store) {
     let updated = store.update_storage(&changed).await.unwrap();
     assert_eq!((updated.direction, updated.kind), (read.direction, read.kind));
     assert_eq!(updated.created_at, read.created_at);
-    assert_eq!(updated.state.status, Status::Queued, "an update with an old state leaves the new one");
     assert_eq!(updated.settings, settings("2"));
     assert!(store.delete_storage(read.id).await.unwrap());
-}
-
-async fn state_is_kept_apart(store: &Store) {
-    let made = store.create_storage(&new_storage("1")).await.unwrap();
-    let version = store.version().await.unwrap();
-    let state = SyncState {
-        status: Status::CompletedWithErrors,
-        last_sync: Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456)),
-        last_sync_count: Some(i64::MAX),
-        last_sync_job: Some("run-1".to_owned()),
-        traceback: Some("line 1\nline 2 with \0 and ü".to_owned()),
-        meta: serde_json::from_str(r#"{"attempts":1,"nested":{"nul":"\u0000"}}"#).unwrap(),
-    };
-    store.save_state(made.id, &state).await.unwrap();
-    let read = store.storage(made.id).await.unwrap().unwrap();
-    let want = SyncState { traceback: Some("line 1\nline 2 with \u{fffd} and ü".to_owned()), ..state };
-    assert_eq!(read.state, want);
-    assert_eq!(read.revision, made.revision, "a sync does not make a person's edit conflict");
-    assert_eq!(store.version().await.unwrap(), version, "nor every gateway load its storages again");
-    store.save_state(made.id, &SyncState::default()).await.unwrap();
-    assert_eq!(store.storage(made.id).await.unwrap().unwrap().state, SyncState::default());
-    assert!(store.delete_storage(made.id).await.unwrap());
-    let error = store.save_state(made.id, &want).await.unwrap_err();
-    assert!(matches!(error, Error::StorageUnknown(_)), "{error:?}");
 }
 
 async fn lists_are_filtered(store: &Store) {
@@ -189,10 +163,7 @@ async fn files_are_reconciled(store: &Store) {
     assert_eq!(names(&first), ["b", "a"], "in the order of the file");
     assert_eq!(first[0].origin, Origin::File(StorageName::parse("b").unwrap()));
     assert!(first[0].keys.is_empty());
-    store
-        .save_state(first[0].id, &SyncState { status: Status::Failed, ..SyncState::default() })
-        .await
-        .unwrap();
+    let run = store.enqueue_run(first[0].id, Job::Sync, Trigger::Api).await.unwrap().run;
 
     let version = store.version().await.unwrap();
     let again = store.reconcile_file_storages(&list).await.unwrap();
@@ -208,7 +179,8 @@ async fn files_are_reconciled(store: &Store) {
 
     let back = store.reconcile_file_storages(&[file_storage("b"), changed]).await.unwrap();
     assert_eq!(ids(&back), ids(&first), "and comes back as it was");
-    assert_eq!(back[0].state.status, Status::Failed);
+    assert_eq!(store.sync_state(back[0].id).await.unwrap().last_sync_job, Some(run.id.to_string()));
+    store.cancel_run(run.id).await.unwrap();
 
     assert!(!store.delete_storage(first[0].id).await.unwrap(), "it is deleted in the file");
     let error = store.update_storage(&back[0]).await.unwrap_err();

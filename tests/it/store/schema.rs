@@ -5,6 +5,9 @@ use mediagate::store::{Error, Migrated, Store};
 use super::Database;
 use crate::support::clock;
 
+/// The newest migration.
+const SCHEMA: i64 = 2;
+
 #[tokio::test]
 async fn both_dialects_end_in_the_same_schema() {
     let [sqlite, postgres] = Database::both().await;
@@ -37,10 +40,10 @@ async fn both_dialects_end_in_the_same_schema() {
 async fn opening_says_what_it_did_to_the_schema() {
     for database in Database::both().await {
         let store = database.open().await;
-        assert_eq!(store.migrated(), Migrated { from: 0, to: 1 });
+        assert_eq!(store.migrated(), Migrated { from: 0, to: SCHEMA });
         store.close().await;
         drop(store);
-        assert_eq!(database.open().await.migrated(), Migrated { from: 1, to: 1 });
+        assert_eq!(database.open().await.migrated(), Migrated { from: SCHEMA, to: SCHEMA });
     }
 }
 
@@ -53,13 +56,13 @@ async fn an_older_program_refuses_a_newer_schema() {
         database
             .execute(
                 "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                 VALUES (7, 'of the future', TRUE, '', 0)",
+                 VALUES (77, 'of the future', TRUE, '', 0)",
             )
             .await;
         let error = Store::open(&database.config, clock).await.unwrap_err();
-        assert!(matches!(error, Error::SchemaNewer { database: 7, program: 1 }), "{error:?}");
+        assert!(matches!(error, Error::SchemaNewer { database: 77, program: SCHEMA }), "{error:?}");
         assert!(error.to_string().contains("run the newer mediagate"), "{error}");
-        database.execute("DELETE FROM _sqlx_migrations WHERE version = 7").await;
+        database.execute("DELETE FROM _sqlx_migrations WHERE version = 77").await;
         database.open().await;
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     id::StorageId,
-    storage::{Addressing, Origin, PresignTtl, Settings, SyncState},
+    storage::{Addressing, Origin, PresignTtl, Settings},
 };
 
 fn blank(direction: Direction, kind: Kind) -> Storage {
@@ -19,7 +19,6 @@ fn blank(direction: Direction, kind: Kind) -> Storage {
         origin: Origin::Api,
         settings: Settings::default(),
         keys: Keys::default(),
-        state: SyncState::default(),
         created_at: SystemTime::UNIX_EPOCH,
         revision: 0,
     }
@@ -101,7 +100,7 @@ fn what_is_not_named_stays() {
     change(&mut storage, ignored).unwrap();
     let before = full();
     assert_eq!(storage.settings, before.settings);
-    assert_eq!((storage.id, storage.kind, storage.state), (before.id, before.kind, before.state));
+    assert_eq!((storage.id, storage.kind), (before.id, before.kind));
     assert_eq!(exposed(storage.keys.secret_access_key.as_ref()), Some("SECRET"));
 }
 
