@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct TaskId(Arc<str>);
 
+/// An annotation of the annotation application, as that application writes it.
+///
+/// A number and its decimal text are the same annotation.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct AnnotationId(Arc<str>);
+
 /// A project of the annotation application, as that application writes it.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "Written")]
@@ -74,6 +80,18 @@ impl TaskId {
     }
 }
 
+impl AnnotationId {
+    /// Parses a non-empty text of at most [`MAX_ID_LEN`] bytes without control characters.
+    pub fn parse(text: &str) -> Result<Self, ParseIdError> {
+        checked(text, |c| !c.is_control()).map(Self)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl ProjectId {
     /// Parses a non-empty text of at most [`MAX_ID_LEN`] bytes without control characters.
     pub fn parse(text: &str) -> Result<Self, ParseIdError> {
@@ -123,6 +141,12 @@ impl TryFrom<String> for StorageName {
 }
 
 impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for AnnotationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -19,6 +19,7 @@
 //! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview |
 //! | [`store`] | state in SQL over SQLite or PostgreSQL: storages, revocations; secrets sealed |
 //! | [`storage`] | the noun: what a person sets of a bucket, and what the last sync left |
+//! | [`annotation`] | the noun: what an annotation application says of an annotation, to the byte |
 //! | [`run`] | the noun: one execution of a sync or an export |
 //! | [`task`] | the noun: what an item of a file says, and the objects that it mentions |
 //! | [`object`] | what is asked for: buckets, keys, ranges, conditions |
@@ -47,6 +48,7 @@
 //! by tasks of their generation, ahead of need; the hot path reads what is there.
 
 pub mod access;
+pub mod annotation;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -7,6 +7,7 @@
 mod delivery;
 mod endpoint;
 mod filter;
+mod layout;
 mod settings;
 mod state;
 
@@ -19,6 +20,7 @@ pub use self::{
     delivery::{Addressing, DeliveryKind, Disposition, Mode, RuleConfig},
     endpoint::{EndpointUrl, ParseEndpointError},
     filter::{KeyFilter, MatchError, ParseFilterError},
+    layout::{Layout, Names, ParseLayoutError, Unit},
     settings::{
         ImportMethod, MAX_PRESIGN_MINUTES, ParsePresignTtlError, PresignTtl, Settings, normal_prefix,
     },

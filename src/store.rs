@@ -13,6 +13,7 @@
 //! read the version before what it stands for.
 
 mod admin_token;
+mod annotations;
 mod changes;
 mod config;
 mod error;
@@ -20,6 +21,7 @@ mod file;
 mod key;
 mod links;
 mod migrate;
+mod outbox;
 mod pool;
 mod reconcile;
 mod reseal;
@@ -45,12 +47,14 @@ use std::{
 use tokio::sync::watch;
 
 pub use self::{
+    annotations::{Accepted, AnnotationPage},
     changes::Changes,
     config::Config,
     error::Error,
     key::KeySource,
     links::{Keys, Known, Unit},
     migrate::Migrated,
+    outbox::{Delivered, Depth, Due, OutboxEntry, OutboxFilter, OutboxState},
     reconcile::FileStorage,
     revocations::{Revocation, Revoked},
     runs::{Claimed, Enqueued, RunFilter},
@@ -75,6 +79,10 @@ struct Inner {
     patience: Duration,
     /// Tells watchers in this process of a change.
     changed: watch::Sender<()>,
+    /// Tells writers in this process that something was accepted.
+    accepted: watch::Sender<()>,
+    /// Whose turn it is to write to the outbox of a SQLite file.
+    outbox_turn: tokio::sync::Mutex<()>,
     /// Unlocked when all else here is gone.
     _file: Option<DatabaseFile>,
 }
@@ -98,7 +106,17 @@ impl Store {
         let keyring = keys.into_keyring(file.as_ref(), &pool).await?;
         let patience = config.acquire_timeout + STATEMENTS;
         let changed = watch::Sender::new(());
-        Ok(Self(Arc::new(Inner { pool, keyring, clock, migrated, patience, changed, _file: file })))
+        Ok(Self(Arc::new(Inner {
+            pool,
+            keyring,
+            clock,
+            migrated,
+            patience,
+            changed,
+            accepted: watch::Sender::new(()),
+            outbox_turn: tokio::sync::Mutex::default(),
+            _file: file,
+        })))
     }
 
     /// What opening it did to the schema.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Addressing, DeliveryKind, EndpointUrl, KeyFilter, RuleConfig};
+use super::{Addressing, DeliveryKind, EndpointUrl, KeyFilter, Layout, RuleConfig};
 use crate::{id::ProjectId, object::Bucket};
 
 /// Everything but the keys. Fields that only one direction has are ignored in the other.
@@ -54,6 +54,10 @@ pub struct Settings {
     pub deny: Vec<IpNet>,
     /// The KMS key that annotations are encrypted with.
     pub sse_kms_key_id: Option<String>,
+    /// Whether annotations are encrypted with a key of S3's own where no KMS key is named.
+    pub sse_s3: bool,
+    /// Where annotations go under the prefix.
+    pub layout: Layout,
     /// The IAM role to assume; storages of kind `s3s` have one.
     pub role_arn: Option<String>,
     /// What the role's owner asks to be told.
@@ -137,6 +141,8 @@ impl Default for Settings {
             allow: None,
             deny: Vec::new(),
             sse_kms_key_id: None,
+            sse_s3: false,
+            layout: Layout::default(),
             role_arn: None,
             external_id: None,
             sts_endpoint: None,

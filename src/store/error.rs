@@ -152,6 +152,22 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+    /// A row that nobody of ours wrote.
+    #[error("column {column} of annotation {id} is not as mediagate writes it")]
+    AnnotationMalformed {
+        /// The row.
+        id: String,
+        /// The column.
+        column: &'static str,
+    },
+    /// A row that nobody of ours wrote.
+    #[error("column {column} of row {row} of the outbox is not as mediagate writes it")]
+    OutboxMalformed {
+        /// The row.
+        row: i64,
+        /// The column.
+        column: &'static str,
+    },
     /// Anything else that the database says.
     #[error("the database reports an error")]
     Database(#[source] sqlx::Error),

@@ -86,8 +86,10 @@ fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
 const SQLITE: &[(&str, &str)] = &[
     ("init", include_str!("migrations/sqlite/0001_init.sql")),
     ("sync", include_str!("migrations/sqlite/0002_sync.sql")),
+    ("export", include_str!("migrations/sqlite/0003_export.sql")),
 ];
 const POSTGRES: &[(&str, &str)] = &[
     ("init", include_str!("migrations/postgres/0001_init.sql")),
     ("sync", include_str!("migrations/postgres/0002_sync.sql")),
+    ("export", include_str!("migrations/postgres/0003_export.sql")),
 ];
