@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::{
     config::Config,
-    control::Control,
+    control::{self, Control},
     gateway::{self, Gateway, deliver::Deliverer, limits::Limits, locate::Storages},
     lifecycle::{Lifecycle, Shutdown},
     s3,
@@ -82,6 +82,7 @@ impl App {
         let public_metrics = server::ServerMetrics::register(&registry, "public")?;
         let admin_metrics = server::ServerMetrics::register(&registry, "admin")?;
         let metrics = metrics::Metrics::register(&registry)?;
+        let intake_metrics = control::IntakeMetrics::register(&registry)?;
         let (wanted, waiting) = mpsc::channel(WAITING);
         let context = Arc::new(Context {
             gateway,
@@ -99,7 +100,9 @@ impl App {
         context.keep_file_storages(&config.storages).await?;
         context.take_from_store().await?;
         let observed = Observed { context: Arc::clone(&context), registry };
-        let control = Control::new(observed, store, clock, bearer);
+        let control = Control::new(observed, store, clock, bearer)
+            .with_intake(intake_metrics, config.admin.max_annotations_body)
+            .with_hooks(config.hooks.bearer().map_err(ConfigError::from)?);
         Ok(Self {
             public,
             admin,

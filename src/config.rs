@@ -22,6 +22,8 @@ pub struct Config {
     pub server: server::Config,
     /// The control listener.
     pub admin: control::Config,
+    /// What Label Studio tells by itself.
+    pub hooks: control::HooksConfig,
     /// Who may ask.
     pub access: access::Config,
     /// State: storages made through the API, revocations.

@@ -4,8 +4,11 @@
 //! open to whoever reaches the port; everything under `/api` wants the admin's bearer. Below `/api/storages` the
 //! words are Label Studio's, in refusals too; elsewhere they are ours.
 
+mod annotations;
 mod error;
 mod health;
+mod hooks;
+mod intake;
 mod label_studio_error;
 mod openapi;
 mod policies;
@@ -20,16 +23,19 @@ use axum::{
     http::{HeaderMap, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use self::intake::Intake;
 use self::label_studio_error::LabelStudioError;
 use self::storages::StoragesApi;
 pub use self::{
     error::Problem,
     health::{Readiness, Unready},
+    hooks::{Config as HooksConfig, SecretError},
+    intake::IntakeMetrics,
 };
 use crate::{access::mint::Minter, id::StorageName, sidecar::Sidecar, storage::Keys, store::Store};
 
@@ -43,6 +49,8 @@ pub struct Config {
     pub token: Option<SecretString>,
     /// A file that holds it.
     pub token_file: Option<PathBuf>,
+    /// The longest body with annotations.
+    pub max_annotations_body: bytesize::ByteSize,
 }
 
 /// What the control side asks of the process it belongs to; `app` answers, so that the arrow points down.
@@ -72,6 +80,9 @@ pub struct Control {
     clock: fn() -> SystemTime,
     bearer: Bearer,
     store: Store,
+    intake: Intake,
+    /// What Label Studio's webhooks present.
+    hook_secret: Option<Bearer>,
 }
 
 /// The admin's bearer, kept as a hash and compared in constant time.
@@ -80,7 +91,12 @@ pub struct Bearer([u8; 32]);
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), token: None, token_file: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            token: None,
+            token_file: None,
+            max_annotations_body: MAX_ANNOTATIONS_BODY,
+        }
     }
 }
 
@@ -114,7 +130,20 @@ impl Bearer {
 impl Control {
     /// Joins the parts.
     pub fn new(process: impl Process, store: Store, clock: fn() -> SystemTime, bearer: Bearer) -> Self {
-        Self { process: Arc::new(process), clock, bearer, store }
+        let intake = Intake::new(store.clone(), IntakeMetrics::default(), limit(MAX_ANNOTATIONS_BODY));
+        Self { process: Arc::new(process), clock, bearer, store, intake, hook_secret: None }
+    }
+
+    /// The same, with annotations counted in these families and their bodies as long as this.
+    #[must_use]
+    pub fn with_intake(self, metrics: IntakeMetrics, longest: bytesize::ByteSize) -> Self {
+        Self { intake: Intake::new(self.store.clone(), metrics, limit(longest)), ..self }
+    }
+
+    /// The same, with webhooks that present this.
+    #[must_use]
+    pub fn with_hooks(self, secret: Option<Bearer>) -> Self {
+        Self { hook_secret: secret, ..self }
     }
 
     /// The routes of the control port.
@@ -128,6 +157,10 @@ impl Control {
             .route("/api/tokens", post(tokens::mint))
             .route("/api/tokens/revoke", post(tokens::revoke))
             .route("/api/policies/{what}", get(policies::get))
+            .route("/api/annotations", get(annotations::list).post(annotations::post))
+            .route("/api/annotations/{id}", put(annotations::put).delete(annotations::delete))
+            .route("/api/annotations/{id}/retry", post(annotations::retry))
+            .route("/hooks/label-studio", post(hooks::label_studio))
             .merge(storages.routes())
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
@@ -207,6 +240,13 @@ impl Dialect {
         }
     }
 }
+
+fn limit(size: bytesize::ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
+/// A long video's annotations have some ten megabytes.
+const MAX_ANNOTATIONS_BODY: bytesize::ByteSize = bytesize::ByteSize::mib(32);
 
 fn is_jwt_shaped(token: &str) -> bool {
     token.split('.').count() == 3

@@ -38,6 +38,9 @@ pub enum ConfigError {
     /// Two storages for one bucket and prefix.
     #[error("storages {0} and {1} serve the same bucket and prefix; give one of them another prefix")]
     StorageShadowed(StorageName, StorageName),
+    /// `[hooks]`.
+    #[error(transparent)]
+    Hooks(#[from] crate::control::SecretError),
     /// `[admin]`.
     #[error("admin.token (or what admin.token_file holds) is empty; set one, or neither for a fresh one")]
     AdminTokenEmpty,

@@ -51,6 +51,25 @@ impl Problem {
     pub const BEARER_WRONG: Self =
         Self::fixed(StatusCode::UNAUTHORIZED, "bearer_wrong", "The bearer is not the admin token.");
 
+    /// No webhooks without a secret.
+    pub const HOOKS_OFF: Self = Self::fixed(
+        StatusCode::NOT_FOUND,
+        "hooks_off",
+        "No webhook is taken: set hooks.secret_file in the configuration, and send what it holds as X-Mediagate-Secret.",
+    );
+    /// No secret, or another.
+    pub const HOOK_SECRET: Self = Self::fixed(
+        StatusCode::UNAUTHORIZED,
+        "hook_secret_wrong",
+        "The header X-Mediagate-Secret is missing or not what hooks.secret is.",
+    );
+    /// The process ends.
+    pub(super) const ENDING: Self = Self::fixed(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ending",
+        "The process ends; ask again, and another will answer.",
+    );
+
     const fn fixed(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
         Self { status, code, detail: std::borrow::Cow::Borrowed(detail) }
     }
@@ -58,13 +77,30 @@ impl Problem {
     /// The store did not do it.
     #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
     pub(super) fn store(error: crate::store::Error) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        Self::of_store(&error)
+    }
+
+    /// The same, of one that several hear of.
+    pub(super) fn of_store(error: &crate::store::Error) -> Self {
+        tracing::error!(error = error as &dyn std::error::Error, "the store failed");
         let (status, code, detail) = if error.is_transient() {
             (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "The database does not answer; ask again.")
         } else {
             (StatusCode::INTERNAL_SERVER_ERROR, "store_failed", "The database failed; the log says why.")
         };
         Self::fixed(status, code, detail)
+    }
+
+    /// The body is longer than is read.
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "body_too_large",
+            detail: format!(
+                "The body is longer than {limit} bytes (admin.max_annotations_body); send fewer at once."
+            )
+            .into(),
+        }
     }
 
     /// The request's content is wrong.

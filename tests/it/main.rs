@@ -3,6 +3,7 @@
 
 mod architecture;
 mod attacks;
+mod control_annotations;
 mod control_storages;
 mod forward;
 mod lines;

@@ -12,7 +12,7 @@ use serde_json::{json, value::to_raw_value};
 
 use super::{new_storage, settings};
 
-pub async fn suite(store: &Store) {
+pub(super) async fn suite(store: &Store) {
     replays_and_disorder_end_in_the_newest_state(store).await;
     deletions_win_over_what_is_older(store).await;
     a_batch_is_accepted_in_its_order(store).await;

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use mediagate::{
     access::{self, mint::Minter},
-    control::{Bearer, Control, Process, Readiness},
+    control::{Bearer, Control, HooksConfig, Process, Readiness},
     egress::{self, Egress},
     id::StorageName,
     s3::S3Metrics,
@@ -74,23 +74,30 @@ impl Process for Alone {
 impl ControlPort {
     /// Starts over an empty store.
     pub async fn start() -> Self {
-        Self::start_with(egress::Config::default()).await
+        Self::start_with(egress::Config::default(), None).await
+    }
+
+    /// Starts over an empty store, and takes webhooks with this secret.
+    pub async fn start_with_hooks(secret: &str) -> Self {
+        Self::start_with(egress::Config::default(), Some(secret)).await
     }
 
     /// Starts over an empty store, and lets endpoints be on this machine.
     pub async fn start_beside_s3() -> Self {
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
-        Self::start_with(egress::Config { allow, ..egress::Config::default() }).await
+        Self::start_with(egress::Config { allow, ..egress::Config::default() }, None).await
     }
 
-    async fn start_with(egress: egress::Config) -> Self {
+    async fn start_with(egress: egress::Config, hooks: Option<&str>) -> Self {
         let store = Store::open(&memory(), clock).await.unwrap();
         let egress = Egress::build(&egress).unwrap();
         let metrics = S3Metrics::register(&Registry::new()).unwrap();
         let connector = Connector::new(Arc::new(egress.guarded()), metrics, clock);
         let sidecar = Sidecar::new(connector, Vec::new(), clock);
         let bearer = Bearer::new(&ADMIN.into());
-        let router = Control::new(Alone(sidecar), store.clone(), clock, bearer).router();
+        let hooks = HooksConfig { secret: hooks.map(Into::into), ..HooksConfig::default() };
+        let control = Control::new(Alone(sidecar), store.clone(), clock, bearer);
+        let router = control.with_hooks(hooks.bearer().unwrap()).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
