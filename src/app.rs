@@ -40,6 +40,7 @@ use crate::{
     lifecycle::{Lifecycle, Shutdown},
     s3,
     server::{self, Listener},
+    sidecar::{ExportMetrics, Exporter},
     telemetry,
 };
 
@@ -52,6 +53,7 @@ pub struct App {
     control_thread: ControlThread,
     public_metrics: server::ServerMetrics,
     admin_metrics: server::ServerMetrics,
+    exporter: Exporter,
     context: Arc<Context>,
     /// The version of the store that is in force.
     version: i64,
@@ -82,6 +84,7 @@ impl App {
         let public_metrics = server::ServerMetrics::register(&registry, "public")?;
         let admin_metrics = server::ServerMetrics::register(&registry, "admin")?;
         let metrics = metrics::Metrics::register(&registry)?;
+        let export_metrics = ExportMetrics::register(&registry)?;
         let intake_metrics = control::IntakeMetrics::register(&registry)?;
         let (wanted, waiting) = mpsc::channel(WAITING);
         let context = Arc::new(Context {
@@ -99,6 +102,9 @@ impl App {
         let version = store.version().await?;
         context.keep_file_storages(&config.storages).await?;
         context.take_from_store().await?;
+        let hands = Arc::clone(&context);
+        let exporter =
+            Exporter::new(store.clone(), move || hands.generation.load().sidecar.clone(), export_metrics);
         let observed = Observed { context: Arc::clone(&context), registry };
         let control = Control::new(observed, store, clock, bearer)
             .with_intake(intake_metrics, config.admin.max_annotations_body)
@@ -110,6 +116,7 @@ impl App {
             control_thread,
             public_metrics,
             admin_metrics,
+            exporter,
             context,
             version,
             waiting,
@@ -138,14 +145,24 @@ impl App {
 
     /// Serves until the end of the process's life; returns when the last connection has ended.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { public, admin, control, control_thread, public_metrics, admin_metrics, context, .. } =
-            self;
+        let Self {
+            public,
+            admin,
+            control,
+            control_thread,
+            public_metrics,
+            admin_metrics,
+            exporter,
+            context,
+            ..
+        } = self;
         context.start(&context.generation.load());
         let follow = Arc::clone(&context).follow_store(context.store.watch(self.version), self.waiting);
         let stopping = context.life.shutdown().soft;
         context.life.spawn(async move {
             stopping.run_until_cancelled(follow).await;
         });
+        context.life.spawn(exporter.run(context.life.shutdown().soft));
         let shutdown = context.life.shutdown();
         // The control side ends after the data path: a draining process still says so.
         let after = Shutdown { soft: CancellationToken::new(), hard: CancellationToken::new() };

@@ -31,6 +31,7 @@ mod endpoint;
 mod error;
 mod metrics;
 mod object;
+mod parts;
 pub mod policy;
 mod presign;
 mod request;

@@ -4,6 +4,7 @@
 
 mod connect;
 mod examine;
+mod export;
 mod finding;
 mod preview;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 pub use self::{
     connect::{ConnectError, Connector, connection_config},
     examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
+    export::{Export, ExportMetrics, Exporter, run as run_export},
     preview::{PREVIEW_LIMIT, Preview, PreviewError, PreviewFile, PreviewRequest, preview},
 };
 use crate::{s3, storage::Storage};

@@ -78,9 +78,13 @@ impl Connection {
         page
     }
 
-    /// Writes an object in one request, with a checksum.
+    /// Writes an object, with a checksum: in one request, or in parts where it is large.
     pub async fn put(&self, key: &ObjectKey, body: Bytes, options: &PutOptions) -> Result<(), Error> {
-        let written = self.0.put(key, body, options).await;
+        let written = if body.len() > LARGEST_AT_ONCE {
+            self.0.put_in_parts(key, body, options).await
+        } else {
+            self.0.put(key, body, options).await
+        };
         self.0.metrics.ended(Operation::Put, &written);
         written
     }
@@ -114,17 +118,13 @@ impl Inner {
 
     async fn put(&self, key: &ObjectKey, body: Bytes, options: &PutOptions) -> Result<(), Error> {
         self.credentials.signer((self.clock)())?;
-        let encryption = match &options.sse_kms_key_id {
-            Some(_) => Some(ServerSideEncryption::AwsKms),
-            None => options.sse_s3.then_some(ServerSideEncryption::Aes256),
-        };
         self.sdk()
             .put_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str())
             .body(body.into())
             .set_content_type(options.content_type.map(str::to_owned))
-            .set_server_side_encryption(encryption)
+            .set_server_side_encryption(options.encryption())
             .set_ssekms_key_id(options.sse_kms_key_id.clone())
             .send()
             .await
@@ -142,6 +142,19 @@ impl Inner {
         }
     }
 }
+
+impl PutOptions {
+    /// How S3 is asked to encrypt.
+    pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
+        match &self.sse_kms_key_id {
+            Some(_) => Some(ServerSideEncryption::AwsKms),
+            None => self.sse_s3.then_some(ServerSideEncryption::Aes256),
+        }
+    }
+}
+
+/// What goes in one request; past it a broken connection costs too much.
+const LARGEST_AT_ONCE: usize = 16 * 1024 * 1024;
 
 /// `None` where the page contradicts the request or itself.
 fn page(listing: ListObjectsV2Output, request: &ListRequest<'_>) -> Option<ListPage> {

@@ -101,6 +101,19 @@ impl Store {
         rows.into_iter().map(AnnotationRow::into_annotation).collect()
     }
 
+    /// Project and task of an annotation, or of the annotations of a task, also of what is deleted; `None` where neither
+    /// was ever told.
+    pub async fn names_of(&self, unit: Unit, item: &str) -> Result<Option<(String, String)>, Error> {
+        let text = match unit {
+            Unit::Annotation => NAMES,
+            Unit::Task => NAMES_OF_TASK,
+        };
+        self.bounded(async {
+            Ok(on!(&self.0.pool, pool => sqlx::query_as(text).bind(item).fetch_optional(pool).await)?)
+        })
+        .await
+    }
+
     /// Ids of annotations, or of the tasks that have some.
     pub async fn annotation_ids(&self, page: &AnnotationPage<'_>) -> Result<Vec<String>, Error> {
         let text = match page.unit {
@@ -405,6 +418,9 @@ macro_rules! columns {
 }
 const ONE: &str = concat!(columns!(), "id = $1");
 const OF_TASK: &str = concat!(columns!(), "task = $1 ORDER BY id");
+const NAMES: &str = "SELECT project, task FROM annotations WHERE id = $1 AND task <> ''";
+const NAMES_OF_TASK: &str =
+    "SELECT project, task FROM annotations WHERE task = $1 AND task <> '' ORDER BY id LIMIT 1";
 const IDS: &str = "SELECT id FROM annotations WHERE id > $1 AND body IS NOT NULL AND ($2 IS NULL OR project = $2) \
                    ORDER BY id LIMIT $3";
 const TASKS: &str = "SELECT DISTINCT task FROM annotations WHERE task > $1 AND body IS NOT NULL \

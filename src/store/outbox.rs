@@ -121,6 +121,11 @@ pub struct Depth {
 }
 
 impl Store {
+    /// The time as the store tells it.
+    pub fn time(&self) -> SystemTime {
+        (self.0.clock)()
+    }
+
     /// Changes when something was accepted in this process.
     pub fn watch_outbox(&self) -> watch::Receiver<()> {
         self.0.accepted.subscribe()
@@ -328,6 +333,11 @@ type DueRow = (i64, i64, String, String, i64, i64, Option<String>, Option<String
 type EntryRow = (i64, i64, String, String, i64, Option<String>, i64, i64);
 
 impl Due {
+    /// Whether nobody has tried before.
+    pub fn is_first(&self) -> bool {
+        self.claim.1 == 1
+    }
+
     fn read((id, claim, unit, item, wanted, attempts, key, hash): DueRow) -> Result<Self, Error> {
         let unit = word(&unit).ok_or(Error::OutboxMalformed { row: id, column: "unit" })?;
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);

@@ -270,6 +270,26 @@ impl Store {
     }
 }
 
+impl<'a> Step<'a> {
+    /// A step of an export, which links nothing.
+    pub fn of_export(claim: Claim, storage: StorageId, part: &'a Part) -> Self {
+        Self {
+            claim,
+            source: SourceId(0),
+            storage,
+            part,
+            found: Counters::default(),
+            after: None,
+            is_done: false,
+            objects: Vec::new(),
+            renewed: Vec::new(),
+            items: None,
+            vanished: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
 impl From<PartRow> for Part {
     fn from(row: PartRow) -> Self {
         let (

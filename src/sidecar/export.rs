@@ -1,0 +1,167 @@
+//! Export: from the outbox into targets.
+//!
+//! One writer for each target, so that one that does not answer keeps none of the others. A writer claims objects that are
+//! due, writes several at once, and settles what came of it. What fails for now is tried again for as long as it takes;
+//! what fails for good is given up with its reason, and goes again when the storage is edited or somebody says so. Between
+//! a PUT and its settling the process may die: then the object is written a second time, with the same bytes or newer ones.
+
+mod deliver;
+mod layout;
+mod metrics;
+mod pace;
+mod run;
+mod writer;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::writer::Writer;
+pub use self::{
+    metrics::ExportMetrics,
+    run::{Export, run},
+};
+use super::Sidecar;
+use crate::{
+    id::StorageId,
+    storage::{Direction, Storage},
+    store::{self, Store},
+};
+
+/// Writes what is due, until it is told to stop. Cheap to clone.
+#[derive(Clone)]
+pub struct Exporter {
+    store: Store,
+    /// Who connects, by the way out in force.
+    sidecar: Arc<dyn Fn() -> Sidecar + Send + Sync>,
+    metrics: ExportMetrics,
+    /// Names this process in claims.
+    claimant: Arc<str>,
+}
+
+/// The writer of a target as it was read.
+struct Running {
+    revision: i64,
+    stop: CancellationToken,
+    ended: JoinHandle<()>,
+}
+
+impl Exporter {
+    /// Joins the parts.
+    pub fn new(
+        store: Store,
+        sidecar: impl Fn() -> Sidecar + Send + Sync + 'static,
+        metrics: ExportMetrics,
+    ) -> Self {
+        let claimant = format!("export-{}", uuid::Uuid::new_v4()).into();
+        Self { store, sidecar: Arc::new(sidecar), metrics, claimant }
+    }
+
+    /// Writes until `stop`; then what is under way is finished and settled.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut running = HashMap::new();
+        let mut changes = None;
+        let mut freed = false;
+        while !stop.is_cancelled() {
+            if !freed {
+                freed = said(self.store.free_own_claims().await, "free the claims of the process before")
+                    .is_some();
+            }
+            if let Some(version) = said(self.store.version().await, "read the version of the store") {
+                if let Some(targets) = said(self.targets().await, "read the targets") {
+                    self.follow(&mut running, targets, &stop).await;
+                }
+                changes.get_or_insert_with(|| self.store.watch(version));
+            }
+            self.observe().await;
+            let changed = async {
+                match &mut changes {
+                    Some(changes) => drop(changes.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = changed => {}
+                () = tokio::time::sleep(OBSERVE_EVERY) => {}
+            }
+        }
+        for (_, Running { stop, ended, .. }) in running {
+            stop.cancel();
+            end(ended).await;
+        }
+    }
+
+    async fn targets(&self) -> Result<Vec<Storage>, store::Error> {
+        self.store.storages_of(Direction::Export, None, None).await
+    }
+
+    /// Begins writers for targets that are new or changed, and ends those of the others. The two of one target never run
+    /// at once.
+    async fn follow(
+        &self,
+        running: &mut HashMap<StorageId, Running>,
+        targets: Vec<Storage>,
+        stop: &CancellationToken,
+    ) {
+        let is_same = |id: &StorageId, one: &Running| {
+            let same = targets.iter().any(|target| target.id == *id && target.revision == one.revision);
+            same && !one.ended.is_finished()
+        };
+        let old: Vec<StorageId> =
+            running.iter().filter(|(id, one)| !is_same(id, one)).map(|(id, _)| *id).collect();
+        for id in old {
+            if let Some(Running { stop, ended, .. }) = running.remove(&id) {
+                stop.cancel();
+                end(ended).await;
+            }
+        }
+        for target in targets {
+            if running.contains_key(&target.id) {
+                continue;
+            }
+            let (id, revision, stop) = (target.id, target.revision, stop.child_token());
+            let writer = Writer::new(self.clone(), target);
+            let ended = tokio::spawn(writer.run(stop.clone()));
+            running.insert(id, Running { revision, stop, ended });
+        }
+    }
+
+    /// Measures what waits, and forgets what has nowhere to go.
+    async fn observe(&self) {
+        if let Some(depth) = said(self.store.depth().await, "measure the outbox") {
+            self.metrics.observe(&depth, self.store.time());
+        }
+        said(self.store.forget_targets().await, "clear the outbox");
+    }
+}
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exporter").field("claimant", &self.claimant).finish_non_exhaustive()
+    }
+}
+
+/// The value, or a line that says what could not be done; it is tried again.
+fn said<T>(done: Result<T, store::Error>, what: &str) -> Option<T> {
+    match done {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "the exporter could not {what}; trying again");
+            None
+        }
+    }
+}
+
+async fn end(task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "the writer of a target broke off");
+    }
+}
+
+/// How often it is measured what waits, and how soon a failure of the store is behind us.
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// How long a claim lasts unless it is renewed.
+const LEASE: Duration = Duration::from_mins(1);

@@ -1,0 +1,179 @@
+//! An export run: writes all annotations of a target's project again, and tells the truth about each.
+//!
+//! It goes through the ids in their order and takes a step after each page, so that it goes on where it stopped. What it
+//! writes it claims in the outbox like any writer. What fails for now is tried a few times while the run waits; past that
+//! the run counts it as refused, and the outbox goes on with it.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ExportMetrics, LEASE,
+    deliver::{Attempt, Target},
+    metrics::Outcome,
+    pace,
+    writer::AT_ONCE,
+};
+use crate::{
+    run::{Claim, Counters, Ending, Fault},
+    s3::Connection,
+    storage::{Storage, Unit},
+    store::{AnnotationPage, Delivered, Due, Error, Part, Step, Store},
+};
+
+/// What a run works on.
+#[derive(Debug)]
+pub struct Export {
+    /// Where annotations are kept.
+    pub store: Store,
+    /// The right to work on the run.
+    pub claim: Claim,
+    /// The target.
+    pub storage: Storage,
+    /// To its bucket.
+    pub connection: Connection,
+    /// What is counted.
+    pub metrics: ExportMetrics,
+}
+
+/// What a page came to.
+#[derive(Default)]
+struct Page {
+    found: Counters,
+    faults: Vec<Fault>,
+}
+
+/// Goes through all of it, or until `stop`; `None` where that came first.
+pub async fn run(export: Export, stop: &CancellationToken) -> Result<Option<Ending>, Error> {
+    let Export { store, claim, storage, connection, metrics } = export;
+    let (revision, id) = (storage.revision, storage.id);
+    let target = Target::joined(store.clone(), storage, connection, metrics);
+    let mut part = match store.parts(claim, revision).await?.and_then(|parts| parts.into_iter().next()) {
+        Some(part) => part,
+        None => {
+            let whole = Part::default();
+            store.plan_parts(claim, revision, std::slice::from_ref(&whole)).await?;
+            whole
+        }
+    };
+    while !part.is_done {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
+        let ids = target.page(&part.after).await?;
+        let Some(Page { found, faults }) = target.write_all(claim, &ids, stop).await? else {
+            return Ok(None);
+        };
+        let step = Step {
+            found,
+            faults,
+            after: ids.last().map(String::as_str),
+            is_done: ids.is_empty(),
+            ..Step::of_export(claim, id, &part)
+        };
+        part = store.take_step(&step).await?;
+    }
+    Ok(Some(Ending::Completed))
+}
+
+impl Target {
+    fn unit(&self) -> Unit {
+        self.storage.settings.layout.unit()
+    }
+
+    async fn page(&self, after: &str) -> Result<Vec<String>, Error> {
+        let project = self.storage.settings.project.as_ref();
+        self.store.annotation_ids(&AnnotationPage { project, unit: self.unit(), after, limit: PAGE }).await
+    }
+
+    /// Writes these objects, each until it is written, refused, or was tried often enough.
+    async fn write_all(
+        &self,
+        claim: Claim,
+        ids: &[String],
+        stop: &CancellationToken,
+    ) -> Result<Option<Page>, Error> {
+        let mut page = Page::default();
+        let mut rest = ids.to_vec();
+        let claimant = format!("run-{}-{}", claim.run, claim.number);
+        let mut tries = 0;
+        while !rest.is_empty() {
+            let claimed =
+                self.store.claim_items(self.storage.id, &claimant, LEASE, (self.unit(), &rest)).await?;
+            rest.retain(|id| !claimed.iter().any(|due| due.item == *id));
+            let is_last = tries + 1 == TRIES;
+            for (due, attempt) in self.write_claimed(claimed).await? {
+                if attempt.outcome == Outcome::Retried && !is_last {
+                    rest.push(due.item);
+                } else {
+                    page.count(self.unit(), &due, attempt);
+                }
+            }
+            if is_last {
+                let held = rest.drain(..).map(|id| held(self.unit(), id));
+                page.faults.extend(held);
+            }
+            if !rest.is_empty() {
+                let wait = pace::wait(tries, FIRST_WAIT, LONGEST_WAIT);
+                if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                    return Ok(None);
+                }
+            }
+            tries += 1;
+        }
+        Ok(Some(page))
+    }
+
+    async fn write_claimed(&self, claimed: Vec<Due>) -> Result<Vec<(Due, Attempt)>, Error> {
+        let written: Vec<(Due, Attempt)> = stream::iter(claimed)
+            .map(|due| async move {
+                let attempt = self.deliver(&due, true).await;
+                (due, attempt)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let settled: Vec<(Due, Delivered)> =
+            written.iter().map(|(due, attempt)| (due.clone(), attempt.delivered.clone())).collect();
+        self.store.settle(&settled).await?;
+        Ok(written)
+    }
+}
+
+impl Page {
+    fn count(&mut self, unit: Unit, due: &Due, attempt: Attempt) {
+        let Attempt { delivered, outcome, key, annotations } = attempt;
+        self.found.listed += annotations;
+        self.found.matched += annotations;
+        match outcome {
+            Outcome::Written => self.found.created += annotations,
+            Outcome::Unchanged | Outcome::Kept => self.found.existed += annotations,
+            // Deleted since it was listed.
+            Outcome::Deleted => {}
+            Outcome::Retried | Outcome::Dead => {
+                let reason = match delivered {
+                    Delivered::Later { reason, .. } => format!("{reason}; it is tried on"),
+                    Delivered::Dead { reason, .. } => reason,
+                    Delivered::Done { .. } | Delivered::Untried | Delivered::Moot => String::new(),
+                };
+                let reason = format!("{} {}: {reason}", unit.as_str(), due.item);
+                let key = key.unwrap_or_else(|| due.item.clone());
+                self.faults.push(Fault { key, row: None, line: None, reason });
+            }
+        }
+    }
+}
+
+fn held(unit: Unit, item: String) -> Fault {
+    let reason = format!("{} {item}: another writer is at it, and will end it", unit.as_str());
+    Fault { key: item, row: None, line: None, reason }
+}
+
+/// Objects of a step.
+const PAGE: i64 = 64;
+/// How often what fails for now is tried while the run waits.
+const TRIES: u32 = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
