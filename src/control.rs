@@ -9,7 +9,9 @@ mod health;
 mod label_studio_error;
 mod openapi;
 mod policies;
+mod runs;
 mod storages;
+mod tasks;
 mod tokens;
 
 use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::SystemTime};
@@ -128,6 +130,13 @@ impl Control {
             .route("/api/tokens", post(tokens::mint))
             .route("/api/tokens/revoke", post(tokens::revoke))
             .route("/api/policies/{what}", get(policies::get))
+            .route("/api/runs", get(runs::list).post(runs::start))
+            .route("/api/runs/{id}", get(runs::get))
+            .route("/api/runs/{id}/events", get(runs::events))
+            .route("/api/runs/{id}/cancel", post(runs::cancel))
+            .route("/api/runs/{id}/retry", post(runs::retry))
+            .route("/api/tasks", get(tasks::list))
+            .route("/api/tasks/{id}", get(tasks::get))
             .merge(storages.routes())
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
@@ -206,6 +215,11 @@ impl Dialect {
             _ => Self::Own,
         }
     }
+}
+
+/// A time on the wire.
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_micros(time).to_string()
 }
 
 fn is_jwt_shaped(token: &str) -> bool {

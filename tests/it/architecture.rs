@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("gateway", &["access", "egress", "id", "object", "s3", "storage", "store", "task"]),
     ("control", &["access", "id", "object", "run", "s3", "sidecar", "storage", "store", "task"]),
-    ("config", &["access", "control", "egress", "gateway", "server", "store", "telemetry"]),
+    ("config", &["access", "control", "egress", "gateway", "server", "sidecar", "store", "telemetry"]),
     (
         "app",
         &[

@@ -13,5 +13,6 @@ mod sidecar;
 mod store;
 mod stream;
 mod support;
+mod sync;
 mod token;
 mod versions;
