@@ -5,6 +5,7 @@
 mod connect;
 mod examine;
 mod finding;
+mod items;
 mod preview;
 
 use std::{sync::Arc, time::SystemTime};
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 pub use self::{
     connect::{ConnectError, Connector, connection_config},
     examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
+    items::{Items, Limits, ObjectFault, Piece, Read, ReadError, Source, Splitter},
     preview::{PREVIEW_LIMIT, Preview, PreviewError, PreviewFile, PreviewRequest, preview},
 };
 use crate::{s3, storage::Storage};
