@@ -8,7 +8,7 @@ mod connect;
 mod examine;
 mod finding;
 mod inventory;
-pub mod items;
+mod items;
 mod metrics;
 mod preview;
 mod runner;
@@ -22,6 +22,7 @@ pub use self::{
     config::Config,
     connect::{ConnectError, Connector, connection_config},
     examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
+    items::{Items, Limits, ObjectFault, Piece, Read, ReadError, Source, Splitter},
     metrics::RunMetrics,
     preview::{PREVIEW_LIMIT, Preview, PreviewError, PreviewFile, PreviewRequest, preview},
     runner::{Host, Runner},
