@@ -19,6 +19,7 @@ use mediagate::{
         Gateway, Peer, State, cors,
         deliver::Deliverer,
         limits::{self, Limits},
+        links::Links,
         locate::Storages,
         metrics::Metrics,
     },
@@ -51,6 +52,7 @@ pub(crate) fn gateway() -> (Arc<Gateway>, String) {
         state,
         Limits::new(&limits::Config::default(), 128 * 1024),
         Deliverer::new(Presigner::new(bytesize::ByteSize::mib(32))),
+        Links::new(runtime().block_on(setup::store())),
         Metrics::register(&Registry::new()).unwrap(),
         clock,
     );

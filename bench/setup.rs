@@ -17,6 +17,7 @@ use mediagate::{
     object::Bucket,
     s3::{Connection, ConnectionConfig, CredentialsConfig, S3Metrics, Timeouts},
     storage::Addressing,
+    store::{self, Store},
 };
 use prometheus::Registry;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
@@ -38,6 +39,12 @@ pub(crate) fn clock() -> SystemTime {
 /// One thread for everything, so that its CPU time is the cost.
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// An empty store.
+pub(crate) async fn store() -> Store {
+    let config = store::Config { url: Some("sqlite::memory:".into()), ..store::Config::default() };
+    Store::open(&config, clock).await.unwrap()
 }
 
 /// A verifier of one key of this algorithm, and a token it takes. Without entries it remembers no token.

@@ -31,7 +31,7 @@ pub use self::{
     client_ip::{ClientIp, ForwardedHeader, TrustedProxies, client_ip},
     config::{BuildError, Config, JwksConfig, KeyConfig},
     error::Error,
-    grant::{Description, ForcedDelivery, Grant, ParseDeliveryError},
+    grant::{Covered, Description, ForcedDelivery, Grant, ParseDeliveryError},
     inspect::{Inspection, inspect},
     jwks::JwksSource,
     network::{Allowlist, Networks},

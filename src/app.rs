@@ -14,9 +14,15 @@ mod jwks;
 mod metrics;
 mod reload;
 mod served;
+mod sidecar_thread;
 mod storages;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwap;
 use http::Request;
@@ -36,11 +42,11 @@ pub use self::{
 use crate::{
     config::Config,
     control::{self, Control},
-    gateway::{self, Gateway, deliver::Deliverer, limits::Limits, locate::Storages},
+    gateway::{self, Gateway, deliver::Deliverer, limits::Limits, links::Links, locate::Storages},
     lifecycle::{Lifecycle, Shutdown},
     s3,
     server::{self, Listener},
-    sidecar::{ExportMetrics, Exporter},
+    sidecar::{Exporter, RunMetrics, Runner},
     telemetry,
 };
 
@@ -54,6 +60,7 @@ pub struct App {
     public_metrics: server::ServerMetrics,
     admin_metrics: server::ServerMetrics,
     exporter: Exporter,
+    runner: Runner,
     context: Arc<Context>,
     /// The version of the store that is in force.
     version: i64,
@@ -78,14 +85,15 @@ impl App {
             assembled.state,
             Limits::new(&config.limits, stream_cost(config)),
             Deliverer::new(s3::Presigner::new(PRESIGNED_URLS)),
+            Links::new(store.clone()),
             gateway::metrics::Metrics::register(&registry)?,
             clock,
         ));
         let public_metrics = server::ServerMetrics::register(&registry, "public")?;
         let admin_metrics = server::ServerMetrics::register(&registry, "admin")?;
         let metrics = metrics::Metrics::register(&registry)?;
-        let export_metrics = ExportMetrics::register(&registry)?;
         let intake_metrics = control::IntakeMetrics::register(&registry)?;
+        let run_metrics = RunMetrics::register(&registry)?;
         let (wanted, waiting) = mpsc::channel(WAITING);
         let context = Arc::new(Context {
             gateway,
@@ -102,9 +110,9 @@ impl App {
         let version = store.version().await?;
         context.keep_file_storages(&config.storages).await?;
         context.take_from_store().await?;
-        let hands = Arc::clone(&context);
-        let exporter =
-            Exporter::new(store.clone(), move || hands.generation.load().sidecar.clone(), export_metrics);
+        let host = Arc::new(Observed { context: Arc::clone(&context), registry: registry.clone() });
+        let exporter = Exporter::new(host.clone(), store.clone(), run_metrics.exports().clone());
+        let runner = Runner::new(host, store.clone(), Arc::clone(&context.run_queued), run_metrics);
         let observed = Observed { context: Arc::clone(&context), registry };
         let control = Control::new(observed, store, clock, bearer)
             .with_intake(intake_metrics, config.admin.max_annotations_body)
@@ -117,6 +125,7 @@ impl App {
             public_metrics,
             admin_metrics,
             exporter,
+            runner,
             context,
             version,
             waiting,
@@ -153,6 +162,7 @@ impl App {
             public_metrics,
             admin_metrics,
             exporter,
+            runner,
             context,
             ..
         } = self;
@@ -162,12 +172,12 @@ impl App {
         context.life.spawn(async move {
             stopping.run_until_cancelled(follow).await;
         });
-        context.life.spawn(exporter.run(context.life.shutdown().soft));
         let shutdown = context.life.shutdown();
         // The control side ends after the data path: a draining process still says so.
         let after = Shutdown { soft: CancellationToken::new(), hard: CancellationToken::new() };
         let serve = Serve { listener: admin, control, shutdown: after.clone(), metrics: admin_metrics };
         let thread = control_thread.serve(serve)?;
+        let runs_ended = sidecar_thread::start(runner, exporter, context.life.shutdown().soft)?;
         let gateway = Arc::clone(&context.gateway);
         // Asked for each connection: a proxy that a reload no longer trusts is believed by no door.
         let trusted = move |ip| gateway.state().trusted.trusts(ip);
@@ -179,6 +189,11 @@ impl App {
         server::serve(public, trusted, service, shutdown, public_metrics).await;
         context.end().await;
         context.life.tasks_ended().await;
+        if tokio::time::timeout(RUNS_GIVEN_BACK, runs_ended).await.is_err() {
+            tracing::warn!(
+                "runs were not given back in time; other sidecars take them over when their lease ends"
+            );
+        }
         after.now();
         if tokio::task::spawn_blocking(move || thread.join()).await.is_err() {
             tracing::warn!("the control thread did not end");
@@ -216,6 +231,9 @@ fn stream_cost(config: &Config) -> u64 {
 
 /// What presigned URLs may occupy: one an object, window and token lifetime.
 const PRESIGNED_URLS: bytesize::ByteSize = bytesize::ByteSize::mib(32);
+
+/// How long runs may take to be given back at the end of the process.
+const RUNS_GIVEN_BACK: Duration = Duration::from_secs(5);
 
 /// Changes made through the API that wait to be in force here, at once.
 const WAITING: usize = 64;

@@ -12,7 +12,7 @@ use figment::{
 };
 use serde::Deserialize;
 
-use crate::{access, control, egress, gateway, server, store, telemetry};
+use crate::{access, control, egress, gateway, server, sidecar, store, telemetry};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub cors: gateway::cors::Config,
     /// What is carried at once.
     pub limits: gateway::limits::Config,
+    /// Syncs and exports.
+    pub sidecar: sidecar::Config,
     /// Outgoing connections.
     pub egress: egress::Config,
     /// Log lines.

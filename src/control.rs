@@ -12,7 +12,9 @@ mod intake;
 mod label_studio_error;
 mod openapi;
 mod policies;
+mod runs;
 mod storages;
+mod tasks;
 mod tokens;
 
 use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::SystemTime};
@@ -161,6 +163,13 @@ impl Control {
             .route("/api/annotations/{id}", put(annotations::put).delete(annotations::delete))
             .route("/api/annotations/{id}/retry", post(annotations::retry))
             .route("/hooks/label-studio", post(hooks::label_studio))
+            .route("/api/runs", get(runs::list).post(runs::start))
+            .route("/api/runs/{id}", get(runs::get))
+            .route("/api/runs/{id}/events", get(runs::events))
+            .route("/api/runs/{id}/cancel", post(runs::cancel))
+            .route("/api/runs/{id}/retry", post(runs::retry))
+            .route("/api/tasks", get(tasks::list))
+            .route("/api/tasks/{id}", get(tasks::get))
             .merge(storages.routes())
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
@@ -247,6 +256,11 @@ fn limit(size: bytesize::ByteSize) -> usize {
 
 /// A long video's annotations have some ten megabytes.
 const MAX_ANNOTATIONS_BODY: bytesize::ByteSize = bytesize::ByteSize::mib(32);
+
+/// A time on the wire.
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_micros(time).to_string()
+}
 
 fn is_jwt_shaped(token: &str) -> bool {
     token.split('.').count() == 3

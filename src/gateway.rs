@@ -10,6 +10,7 @@ pub mod deliver;
 mod error;
 pub mod forward;
 pub mod limits;
+pub mod links;
 pub mod locate;
 pub mod metrics;
 pub mod multipart;
@@ -33,13 +34,14 @@ use self::{
     deliver::{Deliverer, Located},
     forward::{Sender, Upstream},
     limits::Limits,
+    links::{Links, Mentioned},
     locate::Storages,
     metrics::Metrics,
     observe::{Delivered, Record, Tally},
     route::{MediaRoute, ParseRouteError, Route, Scope},
 };
 use crate::{
-    access::{self, Allowlist, ClientIp, Grant, TrustedProxies, Verifier},
+    access::{self, Allowlist, ClientIp, Covered, Grant, TrustedProxies, Verifier},
     id::{ProjectId, TaskId},
     storage::Mode,
 };
@@ -50,6 +52,7 @@ pub struct Gateway {
     state: ArcSwap<State>,
     limits: Arc<Limits>,
     deliverer: Deliverer,
+    links: Links,
     metrics: Metrics,
     clock: fn() -> SystemTime,
 }
@@ -86,11 +89,19 @@ impl Gateway {
         state: State,
         limits: Limits,
         deliverer: Deliverer,
+        links: Links,
         metrics: Metrics,
         clock: fn() -> SystemTime,
     ) -> Self {
         metrics.streams_limit.set(i64::try_from(limits.max_streams()).unwrap_or(i64::MAX));
-        Self { state: ArcSwap::from_pointee(state), limits: Arc::new(limits), deliverer, metrics, clock }
+        Self {
+            state: ArcSwap::from_pointee(state),
+            limits: Arc::new(limits),
+            deliverer,
+            links,
+            metrics,
+            clock,
+        }
     }
 
     /// Puts another configuration in force for the requests to come.
@@ -178,8 +189,16 @@ impl Gateway {
         let grant = authorise(state, parts, now).await?;
         record.grant = Some(Arc::clone(&grant));
         grant.admits(client)?;
-        grant.covers(&route.object, route.task(), route.project())?;
-        let located = locate(state, &route, &grant, client)?;
+        let located = match grant.covers(&route.object, route.task(), route.project())? {
+            Covered::Named => locate(state, &route, &grant, client, None)?,
+            Covered::IfLinkedTo(task) => {
+                let mentioned = self.links.expect(task, &route.object).await?;
+                let project = mentioned.project.as_ref();
+                let located = locate(state, &route, &grant, client, project)?;
+                expect_same_project(&mentioned, &grant, located.storage)?;
+                located
+            }
+        };
         record.storage = Some(located.storage.name().clone());
         let delivery = match self.deliverer.choose(&located).await? {
             Mode::Redirect => {
@@ -244,11 +263,27 @@ fn locate<'a>(
     route: &'a MediaRoute,
     grant: &'a Arc<Grant>,
     client: ClientIp,
+    of_task: Option<&ProjectId>,
 ) -> Result<Located<'a>, Error> {
-    let project = route.project().or(grant.project());
+    let project = route.project().or(grant.project()).or(of_task);
     let storage = state.storages.locate(&route.object, project).ok_or(Error::StorageUnknown)?;
     storage.allowlist.admit(client)?;
     Ok(Located { storage, object: &route.object, grant, client })
+}
+
+/// A task mentions what whoever wrote its file liked to mention; it opens no other project's storage.
+fn expect_same_project(
+    mentioned: &Mentioned,
+    grant: &Grant,
+    storage: &locate::Storage,
+) -> Result<(), access::Error> {
+    let task = mentioned.project.as_ref();
+    let is_another = |project: Option<&ProjectId>| project.zip(task).is_some_and(|(own, task)| own != task);
+    if is_another(storage.project()) || is_another(grant.project()) {
+        Err(access::Error::ObjectNotGranted)
+    } else {
+        Ok(())
+    }
 }
 
 /// Logs an error once, here, at the level of its fault; the client sees a fixed sentence only.

@@ -22,7 +22,9 @@ pub use self::{
     filter::{KeyFilter, MatchError, ParseFilterError},
     layout::{Layout, Names, ParseLayoutError, Unit},
     settings::{
-        ImportMethod, MAX_PRESIGN_MINUTES, ParsePresignTtlError, PresignTtl, Settings, normal_prefix,
+        ImportMethod, Inventory, MAX_PRESIGN_MINUTES, MIN_SYNC_PAUSE, OnChanged, OnVanished,
+        ParseInventoryError, ParsePresignTtlError, ParseSyncEveryError, PresignTtl, Settings, SyncEvery,
+        normal_prefix,
     },
     state::{Status, SyncState},
 };

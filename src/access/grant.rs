@@ -39,6 +39,15 @@ enum Coverage {
     Linked,
 }
 
+/// Whether a token covers an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Covered<'a> {
+    /// It names it.
+    Named,
+    /// If the store links it to this task.
+    IfLinkedTo(&'a TaskId),
+}
+
 /// The delivery that a token insists on, whatever the storage says.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,20 +150,28 @@ impl Grant {
     }
 
     /// Fails with [`Error::ObjectNotGranted`] unless the token covers the object, asked for through this task or
-    /// project. A token of one task is not good for another, whatever objects it names.
+    /// project, or would if the object were linked to its task. A token of one task is not good for another, whatever
+    /// objects it names.
     pub fn covers(
         &self,
         object: &ObjectUri,
         task: Option<&TaskId>,
         project: Option<&ProjectId>,
-    ) -> Result<(), Error> {
+    ) -> Result<Covered<'_>, Error> {
         let other_task = task.zip(self.task()).is_some_and(|(asked, own)| asked != own);
         let other_project = project.zip(self.project()).is_some_and(|(asked, own)| asked != own);
-        let covered = match &self.coverage {
-            Coverage::Objects(patterns) => patterns.iter().any(|own| own.covers(&object.bucket, &object.key)),
-            Coverage::Linked => false,
-        };
-        if covered && !other_task && !other_project { Ok(()) } else { Err(Error::ObjectNotGranted) }
+        if other_task || other_project {
+            return Err(Error::ObjectNotGranted);
+        }
+        match (&self.coverage, self.task()) {
+            (Coverage::Objects(patterns), _)
+                if patterns.iter().any(|own| own.covers(&object.bucket, &object.key)) =>
+            {
+                Ok(Covered::Named)
+            }
+            (Coverage::Linked, Some(task)) => Ok(Covered::IfLinkedTo(task)),
+            (Coverage::Objects(_) | Coverage::Linked, _) => Err(Error::ObjectNotGranted),
+        }
     }
 
     /// What it permits, for people to read.

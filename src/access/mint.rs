@@ -204,6 +204,13 @@ impl Minter {
     }
 }
 
+impl MintedToken {
+    /// The token itself.
+    pub fn into_token(self) -> String {
+        self.token
+    }
+}
+
 impl TokenRequest {
     fn checked_subject(&self) -> Result<Option<&str>, MintError> {
         match self.subject.as_deref() {

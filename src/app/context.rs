@@ -22,7 +22,7 @@ use crate::{
     id::StorageName,
     lifecycle::Lifecycle,
     s3,
-    sidecar::Sidecar,
+    sidecar::{self, Sidecar},
     storage::{Direction, Keys},
     store::{self, Changes, Revoked, Store},
     telemetry,
@@ -178,6 +178,20 @@ impl control::Process for Observed {
                 tracing::debug!("a change of the store came while the process ends");
             }
         })
+    }
+}
+
+impl sidecar::Host for Observed {
+    fn sidecar(&self) -> Sidecar {
+        self.context.generation.load().sidecar.clone()
+    }
+
+    fn file_keys(&self, name: &StorageName) -> Option<Keys> {
+        self.context.generation.load().file_keys.get(name).cloned()
+    }
+
+    fn config(&self) -> sidecar::Config {
+        self.context.generation.load().runs
     }
 }
 

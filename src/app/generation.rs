@@ -15,7 +15,7 @@ use crate::{
     },
     id::StorageName,
     s3,
-    sidecar::{Connector, Sidecar},
+    sidecar::{self, Connector, Doors, Sidecar},
     storage::Keys,
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Generation {
     /// The control side's hands. Its connections are its own, so that none of the data path's is driven by the
     /// control side's one thread.
     pub(super) sidecar: Sidecar,
+    /// How much runs do at once.
+    pub(super) runs: sidecar::Config,
     /// Ends the tasks of this generation.
     pub(super) ended: CancellationToken,
 }
@@ -59,10 +61,12 @@ pub(super) async fn assemble(
     let minter = Arc::new(Minter::build(&config.access)?);
     let (fixed, file_keys) = storages::connect(&config.storages, &egress, s3_metrics, clock).await?;
     let guarded = Arc::new(egress.guarded());
-    let by_hand = Egress::build(&config.egress)?.guarded();
-    let connector = Connector::new(Arc::new(by_hand), s3_metrics.clone(), clock);
+    // Pools of their own: the sidecar's connections are driven by another thread.
+    let door = |egress| Connector::new(Arc::new(egress), s3_metrics.clone(), clock);
+    let own = Egress::build(&config.egress)?;
+    let doors = Doors { guarded: door(own.guarded()), operator: door(own) };
     let origins = config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
-    let sidecar = Sidecar::new(connector, origins, clock);
+    let sidecar = Sidecar::new(doors, origins, clock);
     let upstream = config.upstream.as_ref().map(|upstream| forward::Upstream::build(upstream, &egress));
     let state = State {
         allowlist: Arc::new(Allowlist::new(&config.access.allow, &config.access.deny)),
@@ -75,6 +79,16 @@ pub(super) async fn assemble(
     let ended = CancellationToken::new();
     Ok(Assembled {
         state,
-        generation: Generation { fixed, file_keys, verifier, minter, egress, guarded, sidecar, ended },
+        generation: Generation {
+            fixed,
+            file_keys,
+            verifier,
+            minter,
+            egress,
+            guarded,
+            sidecar,
+            runs: config.sidecar,
+            ended,
+        },
     })
 }

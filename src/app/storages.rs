@@ -103,8 +103,16 @@ pub fn settings_of(config: &StorageConfig) -> Settings {
         role_arn: config.role_arn.clone(),
         external_id: config.external_id.clone(),
         sts_endpoint: config.sts_endpoint.as_deref().and_then(|url| EndpointUrl::parse(url).ok()),
-        // Syncing a storage of the file would need to know what its objects mean.
-        synchronizable: false,
+        // What its objects mean has to be said before they are synced.
+        synchronizable: config.import.is_some(),
+        method: config.import.unwrap_or_default(),
+        filter: config.filter.clone(),
+        recursive: config.recursive,
+        sync_every: config.sync_every,
+        on_changed: config.on_changed,
+        on_vanished: config.on_vanished,
+        duplicates: config.duplicates,
+        inventory: config.inventory.clone(),
         ..Settings::default()
     }
 }

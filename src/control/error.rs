@@ -69,6 +69,26 @@ impl Problem {
         "ending",
         "The process ends; ask again, and another will answer.",
     );
+    /// No such run.
+    pub const RUN_UNKNOWN: Self =
+        Self::fixed(StatusCode::NOT_FOUND, "run_not_found", "There is no run of this number.");
+    /// No such task.
+    pub const TASK_UNKNOWN: Self =
+        Self::fixed(StatusCode::NOT_FOUND, "task_not_found", "There is no task of this number.");
+    /// No such storage.
+    pub const STORAGE_UNKNOWN: Self = Self::fixed(
+        StatusCode::NOT_FOUND,
+        "storage_not_found",
+        "There is no storage of this number or name.",
+    );
+    /// Nothing is left to stop.
+    pub const RUN_ENDED: Self = Self::fixed(StatusCode::CONFLICT, "run_ended", "The run has ended already.");
+    /// The storage has another open run.
+    pub const RUN_OPEN: Self = Self::fixed(
+        StatusCode::CONFLICT,
+        "run_open",
+        "The storage has another run that is queued or in progress; wait for it, or cancel it first.",
+    );
 
     const fn fixed(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
         Self { status, code, detail: std::borrow::Cow::Borrowed(detail) }

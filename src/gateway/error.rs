@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::route::ParseRouteError;
-use crate::{access, s3};
+use crate::{access, s3, store};
 
 /// What ended a request of the data path.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum Error {
     /// The storage failed.
     #[error(transparent)]
     S3(#[from] s3::Error),
+    /// The store cannot say now what a task mentions.
+    #[error("the objects of a task cannot be looked up")]
+    LinksUnavailable(#[source] std::sync::Arc<store::Error>),
     /// The process has as many requests in flight as it may.
     #[error("too many requests in flight")]
     InFlightExhausted,
@@ -91,9 +94,10 @@ impl Error {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::S3(error) => s3_row(error).0,
-            Self::ObjectUnstable | Self::InFlightExhausted | Self::StreamsExhausted => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ObjectUnstable
+            | Self::LinksUnavailable(_)
+            | Self::InFlightExhausted
+            | Self::StreamsExhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::ClientStreamsExhausted => StatusCode::TOO_MANY_REQUESTS,
             Self::UpstreamUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -113,6 +117,7 @@ impl Error {
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::ObjectUnstable => "object_unstable",
             Self::S3(error) => s3_row(error).1,
+            Self::LinksUnavailable(_) => "links_unavailable",
             Self::InFlightExhausted => "in_flight_exhausted",
             Self::StreamsExhausted => "streams_exhausted",
             Self::ClientStreamsExhausted => "client_streams_exhausted",
@@ -136,9 +141,11 @@ impl Error {
             | Self::UpstreamUnset
             | Self::ForwardRefused
             | Self::S3(s3::Error::NoSuchKey) => Fault::Client,
-            Self::S3(_) | Self::ObjectUnstable | Self::UpstreamUnreachable(_) | Self::UpstreamTimeout => {
-                Fault::Upstream
-            }
+            Self::S3(_)
+            | Self::ObjectUnstable
+            | Self::LinksUnavailable(_)
+            | Self::UpstreamUnreachable(_)
+            | Self::UpstreamTimeout => Fault::Upstream,
             Self::InFlightExhausted | Self::StreamsExhausted | Self::ClientStreamsExhausted => {
                 Fault::Overload
             }
@@ -158,6 +165,7 @@ impl Error {
             Self::RangeNotSatisfiable { .. } => "No requested range lies within the object.",
             Self::ObjectUnstable => "The object is changing; ask again.",
             Self::S3(error) => s3_row(error).2,
+            Self::LinksUnavailable(_) => "The objects of the task cannot be looked up right now; ask again.",
             Self::InFlightExhausted | Self::StreamsExhausted => "The gateway is busy; ask again.",
             Self::ClientStreamsExhausted => "This address has too many downloads at once.",
             Self::UpstreamUnset => "There is nothing here.",

@@ -15,7 +15,10 @@ use crate::{
     id::{ProjectId, StorageName},
     object::{Bucket, ObjectUri},
     s3,
-    storage::{self, Addressing, DeliveryKind, Disposition, EndpointUrl, RuleConfig},
+    storage::{
+        self, Addressing, DeliveryKind, Disposition, EndpointUrl, ImportMethod, Inventory, KeyFilter,
+        OnChanged, OnVanished, RuleConfig, SyncEvery,
+    },
 };
 
 /// One `[[storages]]` of the configuration.
@@ -83,6 +86,30 @@ pub struct StorageConfig {
     /// Client networks refused by this storage.
     #[serde(default)]
     pub deny: Vec<IpNet>,
+    /// What a sync makes tasks of: `files` or `tasks`; absent: it is not synced.
+    #[serde(default)]
+    pub import: Option<ImportMethod>,
+    /// Which keys a sync takes: a regular expression with the semantics of Python's `re.match`.
+    #[serde(default)]
+    pub filter: Option<KeyFilter>,
+    /// Whether a sync goes into folders under the prefix.
+    #[serde(default = "default_recursive")]
+    pub recursive: bool,
+    /// How often it is synced by itself.
+    #[serde(default)]
+    pub sync_every: Option<SyncEvery>,
+    /// What a sync does about objects that are no longer the ones their tasks were made of.
+    #[serde(default)]
+    pub on_changed: OnChanged,
+    /// What a sync does about objects that are gone.
+    #[serde(default)]
+    pub on_vanished: OnVanished,
+    /// Whether it makes tasks of objects that another storage of the project has made tasks of.
+    #[serde(default)]
+    pub duplicates: bool,
+    /// An S3 Inventory to take keys from instead of listing.
+    #[serde(default)]
+    pub inventory: Option<Inventory>,
     /// Whether answers carry a `Content-Disposition` with the file name.
     #[serde(default)]
     pub content_disposition: Disposition,
@@ -158,6 +185,15 @@ impl StorageConfig {
             presign_ttl: settings.presign_ttl.duration(),
             allow: settings.allow.clone().unwrap_or_else(default_allow),
             deny: settings.deny.clone(),
+            // Of no concern to the data path.
+            import: None,
+            filter: None,
+            recursive: default_recursive(),
+            sync_every: None,
+            on_changed: OnChanged::default(),
+            on_vanished: OnVanished::default(),
+            duplicates: false,
+            inventory: None,
             content_disposition: Disposition::default(),
             max_age: default_max_age(),
             first_byte_timeout: default_first_byte_timeout(),
@@ -194,6 +230,13 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// The project that it belongs to; absent: all of them.
+    pub fn project(&self) -> Option<&ProjectId> {
+        self.project.as_ref()
+    }
+}
+
 impl Storages {
     /// Orders the storages by bucket and prefix.
     pub fn new(all: Vec<Arc<Storage>>) -> Self {
@@ -223,6 +266,10 @@ impl Storages {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Storage>> {
         self.all.iter()
     }
+}
+
+fn default_recursive() -> bool {
+    true
 }
 
 fn default_region() -> String {

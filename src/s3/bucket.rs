@@ -31,6 +31,8 @@ pub struct ListRequest<'a> {
     pub page_size: u16,
     /// [`ListPage::next`] of the page before.
     pub continuation: Option<&'a str>,
+    /// Only keys behind this one; only on the first page.
+    pub start_after: Option<&'a str>,
 }
 
 /// One page of a listing, in the order of the keys' bytes.
@@ -108,6 +110,9 @@ impl Inner {
             .max_keys(request.page_size.clamp(1, 1000).into())
             .set_delimiter((!request.recursive).then(|| "/".to_owned()))
             .set_continuation_token(request.continuation.map(str::to_owned))
+            .set_start_after(
+                request.start_after.filter(|_| request.continuation.is_none()).map(str::to_owned),
+            )
             .customize()
             .interceptor(WholeListing)
             .send()

@@ -18,23 +18,19 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::writer::Writer;
-pub use self::{
-    metrics::ExportMetrics,
-    run::{Export, run},
-};
-use super::Sidecar;
+pub use self::{metrics::ExportMetrics, run::Export};
+use super::Host;
 use crate::{
     id::StorageId,
-    storage::{Direction, Storage},
+    storage::{Direction, Origin, Storage},
     store::{self, Store},
 };
 
 /// Writes what is due, until it is told to stop. Cheap to clone.
 #[derive(Clone)]
 pub struct Exporter {
+    host: Arc<dyn Host>,
     store: Store,
-    /// Who connects, by the way out in force.
-    sidecar: Arc<dyn Fn() -> Sidecar + Send + Sync>,
     metrics: ExportMetrics,
     /// Names this process in claims.
     claimant: Arc<str>,
@@ -49,13 +45,9 @@ struct Running {
 
 impl Exporter {
     /// Joins the parts.
-    pub fn new(
-        store: Store,
-        sidecar: impl Fn() -> Sidecar + Send + Sync + 'static,
-        metrics: ExportMetrics,
-    ) -> Self {
+    pub fn new(host: Arc<dyn Host>, store: Store, metrics: ExportMetrics) -> Self {
         let claimant = format!("export-{}", uuid::Uuid::new_v4()).into();
-        Self { store, sidecar: Arc::new(sidecar), metrics, claimant }
+        Self { host, store, metrics, claimant }
     }
 
     /// Writes until `stop`; then what is under way is finished and settled.
@@ -68,8 +60,11 @@ impl Exporter {
                 freed = said(self.store.free_own_claims().await, "free the claims of the process before")
                     .is_some();
             }
+            // Others that share the store write.
+            let is_on = self.host.config().exports > 0;
             if let Some(version) = said(self.store.version().await, "read the version of the store") {
-                if let Some(targets) = said(self.targets().await, "read the targets") {
+                let targets = if is_on { self.targets().await } else { Ok(Vec::new()) };
+                if let Some(targets) = said(targets, "read the targets") {
                     self.follow(&mut running, targets, &stop).await;
                 }
                 changes.get_or_insert_with(|| self.store.watch(version));
@@ -93,8 +88,17 @@ impl Exporter {
         }
     }
 
+    /// The targets, with their keys. One whose keys are nowhere is of a file that is no longer in force.
     async fn targets(&self) -> Result<Vec<Storage>, store::Error> {
-        self.store.storages_of(Direction::Export, None, None).await
+        let mut targets = self.store.storages_of(Direction::Export, None, None).await?;
+        targets.retain_mut(|target| match &target.origin {
+            Origin::Api => true,
+            Origin::File(name) => {
+                let keys = self.host.file_keys(name);
+                keys.map(|keys| target.keys = keys).is_some()
+            }
+        });
+        Ok(targets)
     }
 
     /// Begins writers for targets that are new or changed, and ends those of the others. The two of one target never run

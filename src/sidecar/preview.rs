@@ -79,6 +79,7 @@ pub async fn preview(
             recursive: settings.recursive,
             page_size: PAGE_SIZE,
             continuation: continuation.as_deref(),
+            start_after: None,
         };
         let Ok(page) = timeout_at(deadline, connection.list(&page)).await else {
             found.is_timed_out = true;

@@ -30,6 +30,16 @@ pub struct Settings {
     pub recursive: bool,
     /// Whether it can be synced.
     pub synchronizable: bool,
+    /// How often it is synced by itself; absent: only when asked.
+    pub sync_every: Option<SyncEvery>,
+    /// What a sync does about objects that are no longer the ones their tasks were made of.
+    pub on_changed: OnChanged,
+    /// What a sync does about objects that are gone.
+    pub on_vanished: OnVanished,
+    /// Whether it makes tasks of objects that another storage of the project has made tasks of.
+    pub duplicates: bool,
+    /// An S3 Inventory to take keys from instead of listing: a manifest, or the folder of its deliveries.
+    pub inventory: Option<Inventory>,
     /// Whether deleted annotations are deleted from the bucket.
     pub can_delete_objects: Option<bool>,
     /// The bucket's region; absent: `us-east-1`.
@@ -78,6 +88,56 @@ pub enum ImportMethod {
     #[default]
     Tasks,
 }
+
+/// What a sync does about objects that are no longer the ones their tasks were made of.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnChanged {
+    /// Counts them; the tasks stay.
+    #[default]
+    Report,
+    /// Reads them again and brings their tasks up to date.
+    Update,
+}
+
+/// What a sync does about objects that are gone.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnVanished {
+    /// Counts them.
+    #[default]
+    Report,
+    /// Marks their tasks.
+    Mark,
+}
+
+/// A pause between two syncs: at least [`MIN_SYNC_PAUSE`]. Its text is like `15m`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SyncEvery(Duration);
+
+/// The shortest pause: a listing costs money.
+pub const MIN_SYNC_PAUSE: Duration = Duration::from_secs(10);
+
+/// Why a text is no pause between syncs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a pause between syncs is a time of at least 10 seconds, such as 15m or 1h 30m")]
+pub struct ParseSyncEveryError;
+
+/// Where an S3 Inventory is: `s3://bucket/path/manifest.json`, or the folder under which it is delivered day by day.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Inventory {
+    /// The bucket that it is delivered to.
+    pub bucket: Bucket,
+    /// The key of a manifest, or a prefix that ends in `/`.
+    pub place: String,
+}
+
+/// Why a text is no inventory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an inventory is s3://bucket/path/manifest.json, or the folder of its deliveries, s3://bucket/path/")]
+pub struct ParseInventoryError;
 
 /// How long presigned URLs live, in whole minutes: 1 to [`MAX_PRESIGN_MINUTES`].
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -129,6 +189,11 @@ impl Default for Settings {
             method: ImportMethod::default(),
             recursive: false,
             synchronizable: true,
+            sync_every: None,
+            on_changed: OnChanged::default(),
+            on_vanished: OnVanished::default(),
+            duplicates: false,
+            inventory: None,
             can_delete_objects: None,
             region: None,
             endpoint: None,
@@ -192,3 +257,63 @@ impl From<PresignTtl> for u32 {
         ttl.0
     }
 }
+
+impl SyncEvery {
+    /// Parses a text like `15m`.
+    pub fn parse(text: &str) -> Result<Self, ParseSyncEveryError> {
+        let pause = humantime::parse_duration(text.trim()).ok().filter(|pause| *pause >= MIN_SYNC_PAUSE);
+        pause.map(Self).ok_or(ParseSyncEveryError)
+    }
+
+    /// The pause.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl TryFrom<String> for SyncEvery {
+    type Error = ParseSyncEveryError;
+
+    fn try_from(text: String) -> Result<Self, ParseSyncEveryError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<SyncEvery> for String {
+    fn from(every: SyncEvery) -> Self {
+        humantime::format_duration(every.0).to_string()
+    }
+}
+
+impl Inventory {
+    /// Parses `s3://bucket/path/manifest.json` or `s3://bucket/path/`.
+    pub fn parse(text: &str) -> Result<Self, ParseInventoryError> {
+        let (bucket, place) = text
+            .trim()
+            .strip_prefix("s3://")
+            .and_then(|rest| rest.split_once('/'))
+            .ok_or(ParseInventoryError)?;
+        let is_manifest = place == MANIFEST || place.ends_with("/manifest.json");
+        if !is_manifest && !place.ends_with('/') {
+            return Err(ParseInventoryError);
+        }
+        let bucket = Bucket::parse(bucket).map_err(|_| ParseInventoryError)?;
+        Ok(Self { bucket, place: place.to_owned() })
+    }
+}
+
+impl TryFrom<String> for Inventory {
+    type Error = ParseInventoryError;
+
+    fn try_from(text: String) -> Result<Self, ParseInventoryError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Inventory> for String {
+    fn from(inventory: Inventory) -> Self {
+        format!("s3://{}/{}", inventory.bucket, inventory.place)
+    }
+}
+
+const MANIFEST: &str = "manifest.json";

@@ -21,6 +21,10 @@ pub struct Known {
     pub etag: Option<ETag>,
     /// Whether it was marked as vanished.
     pub is_vanished: bool,
+    /// How many tasks it has.
+    pub tasks: i64,
+    /// How many of its items were refused.
+    pub refused: i64,
 }
 
 /// Which keys to look up.
@@ -50,7 +54,7 @@ impl Store {
         keys: Keys<'_>,
         limit: i64,
     ) -> Result<HashMap<String, Known>, Error> {
-        let rows: Vec<(String, Option<String>, bool)> = self
+        let rows: Vec<(String, Option<String>, bool, i64, i64)> = self
             .bounded(async {
                 let rows = match keys {
                     Keys::Between(after, until) => {
@@ -88,8 +92,9 @@ impl Store {
                 Ok(rows)
             })
             .await?;
-        let known = |(key, etag, is_vanished): (String, Option<String>, bool)| {
-            (key, Known { etag: etag.as_deref().and_then(ETag::parse), is_vanished })
+        let known = |(key, etag, is_vanished, items, refused): (String, Option<String>, bool, i64, i64)| {
+            let etag = etag.as_deref().and_then(ETag::parse);
+            (key, Known { etag, is_vanished, tasks: items - refused, refused })
         };
         Ok(rows.into_iter().map(known).collect())
     }
@@ -152,7 +157,7 @@ impl Store {
         &self,
         tx: &mut Tx,
         step: &Step<'_>,
-        items: &Items<'_>,
+        items: &Items,
     ) -> Result<(i64, i64), Error> {
         let (mut created, mut updated) = (0, 0);
         let etag = items.object.etag.as_ref().map(ETag::as_str);
@@ -251,11 +256,16 @@ async fn write_item(tx: &mut Tx, text: &'static str, task: i64, item: &Item) -> 
 }
 
 macro_rules! known {
-    ($table:literal, $condition:literal) => {
+    ("links", $condition:literal) => {
         concat!(
-            "SELECT key, etag, vanished_at IS NOT NULL FROM ",
-            $table,
-            " WHERE source = $1 AND ",
+            "SELECT key, etag, vanished_at IS NOT NULL, CAST(1 AS BIGINT), CAST(0 AS BIGINT) FROM links \
+             WHERE source = $1 AND ",
+            $condition
+        )
+    };
+    ("read_objects", $condition:literal) => {
+        concat!(
+            "SELECT key, etag, vanished_at IS NOT NULL, items, refused FROM read_objects WHERE source = $1 AND ",
             $condition
         )
     };

@@ -37,14 +37,16 @@ pub struct SourceId(pub(super) i64);
 /// A bucket at an endpoint, for one project.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceSpec<'a> {
-    /// Scheme, host and port of what is connected to.
+    /// Names the server that has the bucket.
     pub endpoint: &'a str,
     /// The bucket.
     pub bucket: &'a str,
     /// The project that tasks are made for; absent: none.
     pub project: Option<&'a str>,
-    /// The storage that wants its own tasks of objects that others have tasks of; absent: it does not.
-    pub only: Option<StorageId>,
+    /// Whose sync it is.
+    pub storage: StorageId,
+    /// Whether that storage wants its own tasks of objects that others have tasks of.
+    pub is_own: bool,
 }
 
 /// An object of a listing, as a link names it.
@@ -77,8 +79,8 @@ pub struct Step<'a> {
     pub objects: Vec<ObjectVersion>,
     /// Objects whose link takes the new version; they get their mark of absence off, too.
     pub renewed: Vec<ObjectVersion>,
-    /// Items of one object.
-    pub items: Option<Items<'a>>,
+    /// Items of objects.
+    pub items: Vec<Items>,
     /// Keys that are no longer there, to be marked.
     pub vanished: Vec<String>,
     /// What was refused.
@@ -86,10 +88,10 @@ pub struct Step<'a> {
 }
 
 /// Items of one object.
-#[derive(Debug)]
-pub struct Items<'a> {
+#[derive(Clone, Debug)]
+pub struct Items {
     /// The object.
-    pub object: &'a ObjectVersion,
+    pub object: ObjectVersion,
     /// Each with its position in the object.
     pub rows: Vec<(i64, Item)>,
     /// Whether a task that is there already takes what its item says now.
@@ -153,21 +155,27 @@ impl Store {
         .await
     }
 
-    /// The source of this description, made where it is new.
+    /// The source of this description, made where it is new. A storage that has linked into a source of the same bucket
+    /// and project keeps it, also where its endpoint has another name by now.
     pub async fn source(&self, spec: SourceSpec<'_>) -> Result<SourceId, Error> {
-        let (project, only) = (spec.project.unwrap_or_default(), spec.only.map_or(0, |storage| storage.0));
+        let (project, only) =
+            (spec.project.unwrap_or_default(), if spec.is_own { spec.storage.0 } else { 0 });
         self.bounded(async {
-            for text in [FIND_SOURCE, ADD_SOURCE, FIND_SOURCE] {
+            for text in [FIND_USED_SOURCE, FIND_SOURCE, ADD_SOURCE, FIND_SOURCE] {
                 let row: Option<(i64,)> = on!(&self.0.pool, pool => {
                     sqlx::query_as(text)
                         .bind(spec.endpoint)
                         .bind(spec.bucket)
                         .bind(project)
                         .bind(only)
+                        .bind(spec.storage.0)
                         .fetch_optional(pool)
                         .await
                 })?;
                 if let Some((id,)) = row {
+                    on!(&self.0.pool, pool => {
+                        sqlx::query(USE_SOURCE).bind(id).bind(spec.storage.0).execute(pool).await.map(drop)
+                    })?;
                     return Ok(SourceId(id));
                 }
             }
@@ -187,7 +195,7 @@ impl Store {
             let mut found = step.found;
             found.created += self.link_objects(&mut tx, step).await?;
             found.updated += self.renew_objects(&mut tx, step).await?;
-            if let Some(items) = &step.items {
+            for items in &step.items {
                 let (created, updated) = self.link_items(&mut tx, step, items).await?;
                 found.created += created;
                 found.updated += updated;
@@ -283,7 +291,7 @@ impl<'a> Step<'a> {
             is_done: false,
             objects: Vec::new(),
             renewed: Vec::new(),
-            items: None,
+            items: Vec::new(),
             vanished: Vec::new(),
             faults: Vec::new(),
         }
@@ -357,10 +365,15 @@ const PLAN: &str = "UPDATE runs SET revision = $3 WHERE id = $1 AND claims = $2 
 const FORGET_PARTS: &str = "DELETE FROM run_parts WHERE run = $1";
 const FORGET_FAULTS: &str = "DELETE FROM run_faults WHERE run = $1";
 const ADD_PART: &str = "INSERT INTO run_parts (run, part, after_key, until_key) VALUES ($1, $2, $3, $4)";
-const FIND_SOURCE: &str =
-    "SELECT id FROM sources WHERE endpoint = $1 AND bucket = $2 AND project = $3 AND storage = $4";
-const ADD_SOURCE: &str = "INSERT INTO sources (endpoint, bucket, project, storage) VALUES ($1, $2, $3, $4) \
-                          ON CONFLICT DO NOTHING RETURNING id";
+const FIND_USED_SOURCE: &str = "SELECT id FROM sources JOIN source_storages ON source_storages.source = sources.id \
+                                WHERE source_storages.storage = $5 AND bucket = $2 AND project = $3 \
+                                AND sources.storage = $4 AND $1 = $1 ORDER BY id LIMIT 1";
+const FIND_SOURCE: &str = "SELECT id FROM sources WHERE endpoint = $1 AND bucket = $2 AND project = $3 AND storage = $4 \
+                           AND $5 = $5";
+const ADD_SOURCE: &str = "INSERT INTO sources (endpoint, bucket, project, storage) \
+                          SELECT $1, $2, $3, $4 WHERE $5 = $5 ON CONFLICT DO NOTHING RETURNING id";
+const USE_SOURCE: &str =
+    "INSERT INTO source_storages (source, storage) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const FENCE: &str = "SELECT id FROM runs WHERE id = $1 AND claims = $2 AND status = 'in_progress' FOR SHARE";
 const NEXT_STEP: &str = "UPDATE run_parts SET steps = steps + 1 WHERE run = $1 AND part = $3 AND steps = $4 \
                          AND EXISTS (SELECT 1 FROM runs WHERE id = $1 AND claims = $2 AND status = 'in_progress')";

@@ -39,6 +39,12 @@ pub enum ItemFault {
     /// Too many bytes.
     #[error("larger than {0} bytes, which is the limit for one item (sidecar.max_item_size)")]
     TooLarge(u64),
+    /// Brackets within brackets, beyond what readers of JSON take.
+    #[error("nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// A value of a table that JSON has no words for.
+    #[error("column \"{0}\" holds {1}")]
+    Column(String, &'static str),
 }
 
 /// The keys that mean something beside `data`.
@@ -63,6 +69,9 @@ impl Item {
     pub fn parse(text: &[u8]) -> Result<Self, ItemFault> {
         let whole: &RawValue =
             serde_json::from_slice(text).map_err(|error| ItemFault::NotJson(error.to_string()))?;
+        if depth(whole.get()) > MAX_DEPTH {
+            return Err(ItemFault::TooDeep);
+        }
         if kind(whole) != "an object" {
             return Err(ItemFault::NotObject(kind(whole)));
         }
@@ -94,6 +103,28 @@ impl Item {
     pub fn of_data(data: Json) -> Self {
         Self { data, annotations: None, predictions: None, meta: None, allow_skip: None }
     }
+}
+
+/// What `serde_json` reads into values, and so whoever takes the task with it. Raw values have no limit of their own.
+const MAX_DEPTH: usize = 127;
+
+/// The most brackets that are open at once in a text that is JSON.
+fn depth(text: &str) -> usize {
+    let (mut open, mut most, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b'{' | b'[' if !is_text => {
+                open += 1;
+                most = most.max(open);
+            }
+            b'}' | b']' if !is_text => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 /// `null` is as good as absent.
@@ -158,6 +189,21 @@ mod tests {
             assert_eq!(item.err().map_or(String::new(), |fault| fault.to_string()), fault, "{text}");
         }
         assert!(matches!(Item::parse(b"{"), Err(ItemFault::NotJson(_))));
+    }
+
+    /// Texts of raw values are read without recursion, and without a limit.
+    #[test]
+    fn what_is_nested_too_deep_is_an_item_less() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        for (levels, fits) in [(1, true), (126, true), (127, false), (5_000_000, false)] {
+            let item = Item::parse(nested(levels).as_bytes());
+            assert_eq!(item.is_ok(), fits, "{levels}");
+            assert!(fits || item.err() == Some(ItemFault::TooDeep), "{levels}");
+            let value = serde_json::from_str::<serde_json::Value>(&nested(levels.min(1000)));
+            assert_eq!(value.is_ok(), fits, "{levels}");
+        }
+        let brackets = format!(r#"{{"a": "{}\\\"{}"}}"#, "[".repeat(200), "[".repeat(200));
+        assert!(Item::parse(brackets.as_bytes()).is_ok());
     }
 
     #[test]

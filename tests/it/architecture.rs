@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "control",
         &["access", "annotation", "id", "object", "run", "s3", "sidecar", "storage", "store", "task"],
     ),
-    ("config", &["access", "control", "egress", "gateway", "server", "store", "telemetry"]),
+    ("config", &["access", "control", "egress", "gateway", "server", "sidecar", "store", "telemetry"]),
     (
         "app",
         &[

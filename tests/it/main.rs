@@ -14,5 +14,6 @@ mod sidecar;
 mod store;
 mod stream;
 mod support;
+mod sync;
 mod token;
 mod versions;

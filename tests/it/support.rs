@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+pub mod bucket;
 pub mod control;
 pub mod gateway;
 pub mod metadata;

@@ -110,7 +110,8 @@ fn what_a_grant_covers() {
             asked_project.map(|id| ProjectId::parse(id).unwrap()),
         );
         let object = ObjectUri::parse(object).unwrap();
-        let got = of(task, project).covers(&object, asked_task.as_ref(), asked_project.as_ref());
+        let grant = of(task, project);
+        let got = grant.covers(&object, asked_task.as_ref(), asked_project.as_ref());
         assert_eq!(got.is_ok(), want, "{task:?} {project:?} {object} {asked_task:?} {asked_project:?}");
     }
     let object = ObjectUri::parse("s3://media/a/b").unwrap();

@@ -1,7 +1,5 @@
 //! A storage as it is answered: Label Studio's fields in Label Studio's order, then ours. Never a secret.
 
-use std::time::SystemTime;
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::{
@@ -13,10 +11,11 @@ use utoipa::{
 };
 
 use crate::{
+    control::time,
     id::{MAX_ID_LEN, ProjectId},
     storage::{
-        Addressing, DeliveryKind, Direction, ImportMethod, Kind, Mode, Origin, RuleConfig, Settings, Status,
-        Storage, SyncState,
+        Addressing, DeliveryKind, Direction, ImportMethod, Kind, Mode, OnChanged, OnVanished, Origin,
+        RuleConfig, Settings, Status, Storage, SyncState,
     },
 };
 
@@ -68,6 +67,18 @@ pub(in crate::control) struct ImportStorage {
     allow: Option<Vec<String>>,
     /// Client networks refused.
     deny: Vec<String>,
+    /// How often it is synced by itself, such as `15m`.
+    sync_every: Option<String>,
+    /// What a sync does about objects that are no longer the ones their tasks were made of.
+    #[schema(schema_with = on_changed_schema)]
+    on_changed: OnChanged,
+    /// What a sync does about objects that are gone.
+    #[schema(schema_with = on_vanished_schema)]
+    on_vanished: OnVanished,
+    /// Whether it makes tasks of objects that another storage of the project has made tasks of.
+    duplicates: bool,
+    /// The S3 Inventory that it is synced from.
+    inventory: Option<String>,
 }
 
 /// A target storage.
@@ -215,6 +226,11 @@ impl ImportStorage {
             rules: settings.rules.iter().map(Rule::new).collect(),
             allow: settings.allow.map(|networks| networks.iter().map(ToString::to_string).collect()),
             deny: settings.deny.iter().map(ToString::to_string).collect(),
+            sync_every: settings.sync_every.map(String::from),
+            on_changed: settings.on_changed,
+            on_vanished: settings.on_vanished,
+            duplicates: settings.duplicates,
+            inventory: settings.inventory.map(String::from),
         }
     }
 }
@@ -321,10 +337,6 @@ impl Project {
 }
 
 /// Label Studio's form of a time: `2026-11-23T23:44:38.437165Z`.
-pub(super) fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_micros(time).to_string()
-}
-
 /// A project in descriptions: a number or a text.
 pub(super) fn project_schema() -> AnyOfBuilder {
     let number = ObjectBuilder::new().schema_type(Type::Integer);
@@ -373,4 +385,14 @@ pub(super) fn delivery_schema() -> RefOr<Schema> {
     let word = [Value::from("redirect"), Value::from("stream"), Value::from("rules"), Value::Null];
     let types = SchemaType::Array(vec![Type::String, Type::Null]);
     ObjectBuilder::new().schema_type(types).enum_values(Some(word)).into()
+}
+
+/// `on_changed` in descriptions.
+pub(super) fn on_changed_schema() -> RefOr<Schema> {
+    words(["report", "update"]).into()
+}
+
+/// `on_vanished` in descriptions.
+pub(super) fn on_vanished_schema() -> RefOr<Schema> {
+    words(["report", "mark"]).into()
 }

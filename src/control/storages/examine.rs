@@ -9,13 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Collection, FieldErrors, LabelStudioError,
-    answer::time,
-    body, fields,
+    Collection, FieldErrors, LabelStudioError, body, fields,
     label_studio_error::NON_FIELD,
     reader::{Change, Fields},
 };
 use crate::{
+    control::time,
     id::StorageId,
     sidecar::{ConnectError, Finding, Preview, PreviewError, PreviewRequest, Probe},
     storage::Storage,

@@ -8,7 +8,10 @@ use secrecy::ExposeSecret as _;
 use super::reader::{Change, Fields, REQUIRED};
 use crate::{
     object::Bucket,
-    storage::{DeliveryKind, Direction, EndpointUrl, ImportMethod, KeyFilter, Keys, Kind, Settings, Storage},
+    storage::{
+        DeliveryKind, Direction, EndpointUrl, ImportMethod, Inventory, KeyFilter, Keys, Kind, Settings,
+        Storage, SyncEvery,
+    },
 };
 
 /// The fields that a connection is made of: where a body names one of them, the connection is tested before anything
@@ -37,7 +40,10 @@ pub(super) fn apply(fields: &mut Fields, storage: &mut Storage) {
     about_the_bucket(fields, settings);
     about_tasks(fields, settings);
     match storage.direction {
-        Direction::Import => about_delivery(fields, settings),
+        Direction::Import => {
+            about_delivery(fields, settings);
+            about_syncs(fields, settings);
+        }
         Direction::Export => fields.flag("can_delete_objects").onto(&mut settings.can_delete_objects),
     }
     match storage.kind {
@@ -87,6 +93,14 @@ fn about_delivery(fields: &mut Fields, settings: &mut Settings) {
     fields.rules("rules").onto_or_default(&mut settings.rules);
     fields.networks("allow").onto(&mut settings.allow);
     fields.networks("deny").onto_or_default(&mut settings.deny);
+}
+
+fn about_syncs(fields: &mut Fields, settings: &mut Settings) {
+    fields.parsed("sync_every", SyncEvery::parse).onto(&mut settings.sync_every);
+    fields.choice("on_changed").onto_or_default(&mut settings.on_changed);
+    fields.choice("on_vanished").onto_or_default(&mut settings.on_vanished);
+    fields.switch("duplicates", &mut settings.duplicates);
+    fields.parsed("inventory", Inventory::parse).onto(&mut settings.inventory);
 }
 
 fn about_the_role(fields: &mut Fields, settings: &mut Settings) {

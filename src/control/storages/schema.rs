@@ -9,7 +9,9 @@ use utoipa::{
 };
 
 use super::{
-    answer::{Rule, addressing_schema, delivery_schema, project_schema},
+    answer::{
+        Rule, addressing_schema, delivery_schema, on_changed_schema, on_vanished_schema, project_schema,
+    },
     examine::MAX_LIMIT,
     fields::{MAX_DESCRIPTION, MAX_PREFIX, MAX_TITLE},
 };
@@ -98,6 +100,11 @@ fn import(object: ObjectBuilder) -> ObjectBuilder {
         .property("rules", list(Rule::schema()))
         .property("allow", list(Object::with_type(Type::String)))
         .property("deny", list(Object::with_type(Type::String)))
+        .property("sync_every", sync_every())
+        .property("on_changed", on_changed_schema())
+        .property("on_vanished", on_vanished_schema())
+        .property("duplicates", Object::with_type(Type::Boolean))
+        .property("inventory", pattern("^\\s*s3://[^/]+/(.*/)?(manifest\\.json)?\\s*$"))
 }
 
 fn role(object: ObjectBuilder) -> ObjectBuilder {
@@ -144,6 +151,16 @@ fn presign_ttl() -> Object {
         .minimum(Some(1))
         .maximum(Some(MAX_PRESIGN_MINUTES))
         .description(Some("Minutes."))
+        .build()
+}
+
+fn sync_every() -> Object {
+    let text = SchemaType::Array(vec![Type::String, Type::Null]);
+    let description = "At least 10s, such as 15m; null: only when asked.";
+    ObjectBuilder::new()
+        .schema_type(text)
+        .pattern(Some("^\\s*[1-9][0-9]{0,3}(m|h|days)\\s*$"))
+        .description(Some(description))
         .build()
 }
 

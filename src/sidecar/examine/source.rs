@@ -49,6 +49,7 @@ impl Examination<'_> {
             recursive: settings.recursive || !settings.synchronizable,
             page_size: 1000,
             continuation: None,
+            start_after: None,
         };
         let connection = self.connection.clone();
         self.attempt(Probe::List, connection.list(&request)).await

@@ -6,18 +6,16 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
-use tokio_util::sync::CancellationToken;
+use futures_util::future::join_all;
 
 use super::{
-    ExportMetrics, LEASE,
+    ExportMetrics,
     deliver::{Attempt, Target},
     metrics::Outcome,
     pace,
-    writer::AT_ONCE,
 };
 use crate::{
-    run::{Claim, Counters, Ending, Fault},
+    run::{Claim, Counters, Fault},
     s3::Connection,
     storage::{Storage, Unit},
     store::{AnnotationPage, Delivered, Due, Error, Part, Step, Store},
@@ -36,6 +34,8 @@ pub struct Export {
     pub connection: Connection,
     /// What is counted.
     pub metrics: ExportMetrics,
+    /// Objects that are written at once.
+    pub at_once: usize,
 }
 
 /// What a page came to.
@@ -45,37 +45,37 @@ struct Page {
     faults: Vec<Fault>,
 }
 
-/// Goes through all of it, or until `stop`; `None` where that came first.
-pub async fn run(export: Export, stop: &CancellationToken) -> Result<Option<Ending>, Error> {
-    let Export { store, claim, storage, connection, metrics } = export;
-    let (revision, id) = (storage.revision, storage.id);
-    let target = Target::joined(store.clone(), storage, connection, metrics);
-    let mut part = match store.parts(claim, revision).await?.and_then(|parts| parts.into_iter().next()) {
-        Some(part) => part,
-        None => {
-            let whole = Part::default();
-            store.plan_parts(claim, revision, std::slice::from_ref(&whole)).await?;
-            whole
-        }
-    };
-    while !part.is_done {
-        if stop.is_cancelled() {
-            return Ok(None);
-        }
-        let ids = target.page(&part.after).await?;
-        let Some(Page { found, faults }) = target.write_all(claim, &ids, stop).await? else {
-            return Ok(None);
+impl Export {
+    /// Goes on where the run is, to its end. To stop it, drop it: what it held is free after its lease.
+    pub async fn run(self) -> Result<(), Error> {
+        let Self { store, claim, storage, connection, metrics, at_once } = self;
+        let (revision, id) = (storage.revision, storage.id);
+        let target = Target::joined(store.clone(), storage, connection, metrics);
+        let mut part = match store.parts(claim, revision).await?.and_then(|parts| parts.into_iter().next()) {
+            Some(part) => part,
+            None => {
+                let whole = Part::default();
+                store.plan_parts(claim, revision, std::slice::from_ref(&whole)).await?;
+                whole
+            }
         };
-        let step = Step {
-            found,
-            faults,
-            after: ids.last().map(String::as_str),
-            is_done: ids.is_empty(),
-            ..Step::of_export(claim, id, &part)
-        };
-        part = store.take_step(&step).await?;
+        while !part.is_done {
+            let ids = target.page(&part.after).await?;
+            let mut page = Page::default();
+            for few in ids.chunks(at_once) {
+                target.write_all(claim, few, &mut page).await?;
+            }
+            let step = Step {
+                found: page.found,
+                faults: page.faults,
+                after: ids.last().map(String::as_str),
+                is_done: ids.is_empty(),
+                ..Step::of_export(claim, id, &part)
+            };
+            part = store.take_step(&step).await?;
+        }
+        Ok(())
     }
-    Ok(Some(Ending::Completed))
 }
 
 impl Target {
@@ -89,21 +89,14 @@ impl Target {
     }
 
     /// Writes these objects, each until it is written, refused, or was tried often enough.
-    async fn write_all(
-        &self,
-        claim: Claim,
-        ids: &[String],
-        stop: &CancellationToken,
-    ) -> Result<Option<Page>, Error> {
-        let mut page = Page::default();
-        let mut rest = ids.to_vec();
+    async fn write_all(&self, claim: Claim, ids: &[String], page: &mut Page) -> Result<(), Error> {
         let claimant = format!("run-{}-{}", claim.run, claim.number);
-        let mut tries = 0;
-        while !rest.is_empty() {
+        let mut rest = ids.to_vec();
+        for tries in 0..TRIES {
+            let is_last = tries + 1 == TRIES;
             let claimed =
                 self.store.claim_items(self.storage.id, &claimant, LEASE, (self.unit(), &rest)).await?;
             rest.retain(|id| !claimed.iter().any(|due| due.item == *id));
-            let is_last = tries + 1 == TRIES;
             for (due, attempt) in self.write_claimed(claimed).await? {
                 if attempt.outcome == Outcome::Retried && !is_last {
                     rest.push(due.item);
@@ -111,30 +104,23 @@ impl Target {
                     page.count(self.unit(), &due, attempt);
                 }
             }
-            if is_last {
-                let held = rest.drain(..).map(|id| held(self.unit(), id));
-                page.faults.extend(held);
+            if rest.is_empty() {
+                return Ok(());
             }
-            if !rest.is_empty() {
-                let wait = pace::wait(tries, FIRST_WAIT, LONGEST_WAIT);
-                if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                    return Ok(None);
-                }
+            if !is_last {
+                tokio::time::sleep(pace::wait(tries, FIRST_WAIT, LONGEST_WAIT)).await;
             }
-            tries += 1;
         }
-        Ok(Some(page))
+        page.faults.extend(rest.into_iter().map(|id| held(self.unit(), id)));
+        Ok(())
     }
 
     async fn write_claimed(&self, claimed: Vec<Due>) -> Result<Vec<(Due, Attempt)>, Error> {
-        let written: Vec<(Due, Attempt)> = stream::iter(claimed)
-            .map(|due| async move {
-                let attempt = self.deliver(&due, true).await;
-                (due, attempt)
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+        let written = claimed.into_iter().map(|due| async move {
+            let attempt = self.deliver(&due, true).await;
+            (due, attempt)
+        });
+        let written = join_all(written).await;
         let settled: Vec<(Due, Delivered)> =
             written.iter().map(|(due, attempt)| (due.clone(), attempt.delivered.clone())).collect();
         self.store.settle(&settled).await?;
@@ -171,6 +157,8 @@ fn held(unit: Unit, item: String) -> Fault {
     Fault { key: item, row: None, line: None, reason }
 }
 
+/// How long a claim of a few objects lasts: longer than S3 may be silent to all requests of a PUT.
+const LEASE: Duration = Duration::from_mins(3);
 /// Objects of a step.
 const PAGE: i64 = 64;
 /// How often what fails for now is tried while the run waits.

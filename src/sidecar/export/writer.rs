@@ -91,7 +91,7 @@ impl Writer {
         if self.rests_until > Instant::now() || !self.ended.is_empty() {
             return;
         }
-        let width = if self.failures > 0 { 1 } else { AT_ONCE };
+        let width = if self.failures > 0 { 1 } else { self.exporter.host.config().exports.max(1) };
         if self.queue.is_empty() && self.flying.len() < width {
             self.claim(if self.failures > 0 { 1 } else { CLAIMED }).await;
         }
@@ -125,7 +125,7 @@ impl Writer {
     /// The connection, made when there is something to write.
     async fn connected(&mut self) -> Option<Arc<Target>> {
         if self.target.is_none() {
-            match (self.exporter.sidecar)().connect(&self.storage).await {
+            match self.exporter.host.sidecar().connect(&self.storage).await {
                 Ok(connection) => {
                     let target = Target::new(&self.exporter, self.storage.clone(), connection);
                     self.target = Some(Arc::new(target));
@@ -220,8 +220,6 @@ impl Writer {
     }
 }
 
-/// Objects that are written at once to one target.
-pub(super) const AT_ONCE: usize = 16;
 /// Objects that are claimed at once.
 const CLAIMED: i64 = 64;
 const RENEW_EVERY: Duration = Duration::from_secs(20);

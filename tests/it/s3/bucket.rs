@@ -23,7 +23,8 @@ use crate::support::{
     },
 };
 
-const ALL: ListRequest<'_> = ListRequest { prefix: "", recursive: true, page_size: 1000, continuation: None };
+const ALL: ListRequest<'_> =
+    ListRequest { prefix: "", recursive: true, page_size: 1000, continuation: None, start_after: None };
 
 /// Keys that a file system can hold, and that a careless encoder or reader of XML gets wrong.
 const ODD_KEYS: [&str; 16] = [

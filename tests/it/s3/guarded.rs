@@ -41,7 +41,8 @@ async fn every_operation_is_refused_at_the_door() {
     server.put("media", "a", b"x");
     let (media, registry) = connect(server.config("media"), &[]).await;
     let key = ObjectKey::parse("a").unwrap();
-    let list = ListRequest { prefix: "", recursive: true, page_size: 10, continuation: None };
+    let list =
+        ListRequest { prefix: "", recursive: true, page_size: 10, continuation: None, start_after: None };
     let results: [(&str, Result<(), Error>); 8] = [
         ("get", media.get(&key, GetOptions::default()).await.map(drop)),
         ("head", media.head(&key).await.map(drop)),

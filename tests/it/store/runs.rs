@@ -151,8 +151,11 @@ async fn steps_are_taken_once(store: &Store) {
 async fn links_are_unique_and_looked_up(store: &Store) {
     let (storage, claim, source) = begin(store, "links").await;
     assert_eq!(store.source(spec("links")).await.unwrap(), source, "the same is the same");
-    let other = store.source(SourceSpec { only: Some(storage), ..spec("links") }).await.unwrap();
+    let other = store.source(SourceSpec { is_own: true, ..spec("links") }).await.unwrap();
     assert_ne!(other, source);
+    let renamed =
+        store.source(SourceSpec { endpoint: "https://renamed.example", ..spec("links") }).await.unwrap();
+    assert_eq!(renamed, source, "a storage keeps its links when its endpoint gets another name");
     let first = Part::default();
     store.plan_parts(claim, 1, std::slice::from_ref(&first)).await.unwrap();
     let keys = ["a", "a/b", "ä", "b \"quoted\"", "b'c"];
@@ -207,16 +210,16 @@ async fn items_are_kept_and_replaced(store: &Store) {
     let object = version("tasks.json", Some("\"1\""));
     let text = [r#"{"data": {"n": 1.10}, "meta": {"a": 1}}"#, r#"{"n": 2}"#, r#"{"n": 3}"#];
     let rows = || text.iter().zip(0..).map(|(text, row)| (row, item(text))).collect::<Vec<_>>();
-    let half = Items { object: &object, rows: rows()[..2].to_vec(), replace: false, end: None };
-    let step = Step { items: Some(half), ..bare(claim, source, storage, &first) };
+    let half = Items { object: object.clone(), rows: rows()[..2].to_vec(), replace: false, end: None };
+    let step = Step { items: vec![half], ..bare(claim, source, storage, &first) };
     let part = store.take_step(&step).await.unwrap();
     assert!(
         store.known(source, Unit::Items, Keys::Between("", None), 9).await.unwrap().is_empty(),
         "half is not read"
     );
-    let whole = Items { object: &object, rows: rows(), replace: false, end: Some((3, 0)) };
+    let whole = Items { object: object.clone(), rows: rows(), replace: false, end: Some((3, 0)) };
     let part =
-        store.take_step(&Step { items: Some(whole), ..bare(claim, source, storage, &part) }).await.unwrap();
+        store.take_step(&Step { items: vec![whole], ..bare(claim, source, storage, &part) }).await.unwrap();
     assert_eq!(part.counters.created, 3, "the rest is completed");
     assert_eq!(store.known(source, Unit::Items, Keys::Between("", None), 9).await.unwrap().len(), 1);
     let filter = TaskFilter { storage: Some(storage), limit: 10, ..TaskFilter::default() };
@@ -225,9 +228,9 @@ async fn items_are_kept_and_replaced(store: &Store) {
     assert_eq!(before[0].item.meta.as_ref().unwrap().get(), r#"{"a": 1}"#);
     let changed = version("tasks.json", Some("\"2\""));
     let rows = vec![(0, item(text[0])), (1, item(r#"{"n": 9}"#))];
-    let shorter = Items { object: &changed, rows, replace: true, end: Some((2, 0)) };
+    let shorter = Items { object: changed, rows, replace: true, end: Some((2, 0)) };
     let part =
-        store.take_step(&Step { items: Some(shorter), ..bare(claim, source, storage, &part) }).await.unwrap();
+        store.take_step(&Step { items: vec![shorter], ..bare(claim, source, storage, &part) }).await.unwrap();
     assert_eq!((part.counters.created, part.counters.updated), (3, 1), "what says the same is not updated");
     let after = store.tasks(&filter).await.unwrap();
     let numbers =
@@ -279,7 +282,13 @@ async fn begin(store: &Store, bucket: &'static str) -> (StorageId, Claim, Source
 }
 
 fn spec(bucket: &str) -> SourceSpec<'_> {
-    SourceSpec { endpoint: "https://s3.example", bucket, project: Some("1"), only: None }
+    SourceSpec {
+        endpoint: "https://s3.example",
+        bucket,
+        project: Some("1"),
+        storage: StorageId(1),
+        is_own: false,
+    }
 }
 
 fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step<'_> {
@@ -293,7 +302,7 @@ fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step
         is_done: false,
         objects: Vec::new(),
         renewed: Vec::new(),
-        items: None,
+        items: Vec::new(),
         vanished: Vec::new(),
         faults: Vec::new(),
     }

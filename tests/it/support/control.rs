@@ -12,7 +12,7 @@ use mediagate::{
     egress::{self, Egress},
     id::StorageName,
     s3::S3Metrics,
-    sidecar::{Connector, Sidecar},
+    sidecar::{Connector, Doors, Sidecar},
     storage::Keys,
     store::{self, Store},
 };
@@ -92,8 +92,9 @@ impl ControlPort {
         let store = Store::open(&memory(), clock).await.unwrap();
         let egress = Egress::build(&egress).unwrap();
         let metrics = S3Metrics::register(&Registry::new()).unwrap();
-        let connector = Connector::new(Arc::new(egress.guarded()), metrics, clock);
-        let sidecar = Sidecar::new(connector, Vec::new(), clock);
+        let door = |egress| Connector::new(Arc::new(egress), metrics.clone(), clock);
+        let doors = Doors { guarded: door(egress.guarded()), operator: door(egress) };
+        let sidecar = Sidecar::new(doors, Vec::new(), clock);
         let bearer = Bearer::new(&ADMIN.into());
         let hooks = HooksConfig { secret: hooks.map(Into::into), ..HooksConfig::default() };
         let control = Control::new(Alone(sidecar), store.clone(), clock, bearer);

@@ -79,6 +79,13 @@ CREATE TABLE sources (
     UNIQUE (endpoint, bucket, project, storage)
 );
 
+-- Which storages link into a source, so that a storage keeps its links when its endpoint gets another name.
+CREATE TABLE source_storages (
+    source BIGINT NOT NULL,
+    storage BIGINT NOT NULL,
+    PRIMARY KEY (source, storage)
+);
+
 -- A task and the object, or the item of an object, that it was made of. It is never made twice.
 CREATE TABLE links (
     -- The number of the task; never given twice.

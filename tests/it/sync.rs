@@ -1,0 +1,172 @@
+//! Syncs: what becomes of a bucket, whatever happens on the way.
+
+mod access;
+mod api;
+mod files;
+mod items;
+mod kills;
+mod model;
+
+use std::{sync::Arc, time::Duration};
+
+use mediagate::{
+    egress::{self, Egress},
+    id::{ProjectId, RunId, StorageId, StorageName},
+    object::Bucket,
+    run::{Job, Run, Trigger},
+    s3::S3Metrics,
+    sidecar::{self, Connector, Doors, Host, RunMetrics, Runner, Sidecar},
+    storage::{Direction, EndpointUrl, ImportMethod, Keys, Kind, Settings},
+    store::{self, NewStorage, Store, TaskFilter},
+    task::Task,
+};
+use prometheus::Registry;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    bucket::MemoryBucket,
+    clock,
+    postgres::shared,
+    s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY},
+};
+
+/// A store and a runner beside a bucket.
+struct Bench {
+    store: Store,
+    bucket: MemoryBucket,
+}
+
+struct Alone {
+    sidecar: Sidecar,
+    lease: Duration,
+}
+
+impl Host for Alone {
+    fn sidecar(&self) -> Sidecar {
+        self.sidecar.clone()
+    }
+
+    fn file_keys(&self, _: &StorageName) -> Option<Keys> {
+        None
+    }
+
+    fn config(&self) -> sidecar::Config {
+        sidecar::Config { lease: self.lease, ..sidecar::Config::default() }
+    }
+}
+
+impl Bench {
+    /// Over a SQLite file, which outlives connections.
+    async fn on_disk(keys: impl IntoIterator<Item = String>) -> (Self, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("state.db").display());
+        let config = store::Config { url: Some(url.into()), ..store::Config::default() };
+        (Self::over(config, keys).await, folder)
+    }
+
+    async fn start(keys: impl IntoIterator<Item = String>) -> Self {
+        Self::over(memory(), keys).await
+    }
+
+    async fn over(config: store::Config, keys: impl IntoIterator<Item = String>) -> Self {
+        let store = Store::open(&config, clock).await.unwrap();
+        Self { store, bucket: MemoryBucket::start(keys).await }
+    }
+
+    /// Over SQLite and over PostgreSQL.
+    async fn both(keys: &[String]) -> [Self; 2] {
+        [Self::start(keys.to_vec()).await, Self::over(postgres().await, keys.to_vec()).await]
+    }
+
+    fn runner(&self) -> Runner {
+        runner(&self.store, Duration::from_secs(30))
+    }
+
+    /// The settings of a storage over the bucket, for project 1.
+    fn settings(&self) -> Settings {
+        Settings {
+            project: Some(ProjectId::parse("1").unwrap()),
+            bucket: Some(Bucket::parse("media").unwrap()),
+            endpoint: Some(EndpointUrl::parse(&self.bucket.url()).unwrap()),
+            method: ImportMethod::Files,
+            recursive: true,
+            ..Settings::default()
+        }
+    }
+
+    async fn storage(&self, settings: Settings) -> StorageId {
+        let keys = Keys {
+            access_key_id: Some(ACCESS_KEY_ID.into()),
+            secret_access_key: Some(SECRET_ACCESS_KEY.into()),
+            session_token: None,
+        };
+        let new = NewStorage { direction: Direction::Import, kind: Kind::S3, settings, keys };
+        self.store.create_storage(&new).await.unwrap().id
+    }
+
+    async fn change(&self, storage: StorageId, change: impl FnOnce(&mut Settings)) {
+        let mut changed = self.store.storage(storage).await.unwrap().unwrap();
+        change(&mut changed.settings);
+        self.store.update_storage(&changed).await.unwrap();
+    }
+
+    async fn queue(&self, storage: StorageId) -> RunId {
+        self.store.enqueue_run(storage, Job::Sync, Trigger::Api).await.unwrap().run.id
+    }
+
+    /// Syncs to the end.
+    async fn sync(&self, storage: StorageId) -> Run {
+        let run = self.queue(storage).await;
+        self.runner().run_one(run, CancellationToken::new()).await.unwrap().unwrap()
+    }
+
+    /// Syncs, which has to end well.
+    async fn sync_well(&self, storage: StorageId) -> Run {
+        let run = self.sync(storage).await;
+        let faults = self.store.faults(run.id, 10).await.unwrap();
+        assert_eq!(run.status.as_str(), "completed", "{:?} {faults:?}", run.error);
+        run
+    }
+
+    async fn tasks(&self) -> Vec<Task> {
+        tasks(&self.store).await
+    }
+
+    /// The keys that have tasks, in order.
+    async fn linked(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.tasks().await.into_iter().map(|task| task.key).collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+async fn tasks(store: &Store) -> Vec<Task> {
+    store.tasks(&TaskFilter { limit: i64::MAX, ..TaskFilter::default() }).await.unwrap()
+}
+
+fn runner(store: &Store, lease: Duration) -> Runner {
+    let allow = vec!["127.0.0.0/8".parse().unwrap()];
+    let egress = Egress::build(&egress::Config { allow, ..egress::Config::default() }).unwrap();
+    let registry = Registry::new();
+    let metrics = S3Metrics::register(&registry).unwrap();
+    let door = |egress| Connector::new(Arc::new(egress), metrics.clone(), clock);
+    let doors = Doors { guarded: door(egress.guarded()), operator: door(egress) };
+    let host = Alone { sidecar: Sidecar::new(doors, Vec::new(), clock), lease };
+    let metrics = RunMetrics::register(&registry).unwrap();
+    Runner::new(Arc::new(host), store.clone(), Arc::new(Notify::new()), metrics)
+}
+
+fn memory() -> store::Config {
+    store::Config { url: Some("sqlite::memory:".into()), ..store::Config::default() }
+}
+
+async fn postgres() -> store::Config {
+    let url = Some(shared().database().await.into());
+    store::Config { url, key: Some("11".repeat(32).into()), ..store::Config::default() }
+}
+
+/// Keys in folders, as many as are asked for.
+fn keys(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("img/{:02}/{:06}.jpg", n % 37, n)).collect()
+}
