@@ -46,8 +46,6 @@ pub(super) enum LabelStudioError {
     MadeByFile(StorageName),
     /// `synchronizable` is off.
     NotSynchronizable(StorageId),
-    /// Nothing here syncs yet.
-    SyncMissing,
     /// Other writers came first, again and again.
     Contended,
     /// The store.
@@ -108,8 +106,6 @@ impl LabelStudioError {
             Self::MethodUnknown(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaTypeUnknown(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            // Not 501: the SDK repeats what is 500 and above.
-            Self::SyncMissing => StatusCode::BAD_REQUEST,
             Self::Contended => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -148,7 +144,6 @@ impl LabelStudioError {
             )
             .into(),
             Self::NotSynchronizable(id) => format!("Storage {id} is not synchronizable").into(),
-            Self::SyncMissing => "sync is not available in this version".into(),
             Self::Contended => "The storage is being changed by others at this moment; ask again.".into(),
             Self::Store(error) if error.is_transient() => {
                 "The database does not answer at this moment; ask again. The log says why.".into()

@@ -5,6 +5,7 @@ mod architecture;
 mod attacks;
 mod control_annotations;
 mod control_storages;
+mod export;
 mod forward;
 mod lines;
 mod operate;

@@ -130,8 +130,7 @@ impl Collection {
         let either = AnyOfBuilder::new()
             .item(Ref::from_schema_name("MessageAnswer"))
             .item(Ref::from_schema_name("LabelStudioError"));
-        let message =
-            json("It is not synchronizable, or this version cannot sync.", Schema::AnyOf(either.build()));
+        let message = json("It is not synchronizable.", Schema::AnyOf(either.build()));
         with_id(self.answered("sync", "Sync")).response("400", message)
     }
 

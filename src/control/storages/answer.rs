@@ -106,6 +106,10 @@ pub(in crate::control) struct ExportStorage {
     #[serde(flatten)]
     #[schema(inline)]
     own: OwnFields,
+    /// The key of an object under the prefix: `annotation`, `annotation.json`, `task`, or a template.
+    layout: String,
+    /// Whether objects are encrypted with a key of S3's own where `aws_sse_kms_key_id` names none.
+    sse_s3: bool,
 }
 
 /// What the last sync or export left; read-only.
@@ -253,6 +257,8 @@ impl ExportStorage {
             project: settings.project.as_ref().map(Project::new),
             role,
             own,
+            layout: settings.layout.as_str().to_owned(),
+            sse_s3: settings.sse_s3,
         }
     }
 }

@@ -6,7 +6,10 @@ use axum::{
     http::StatusCode,
 };
 
-use super::{Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body, fields, reader::Fields};
+use super::{
+    Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body, fields,
+    reader::{Change, Fields},
+};
 use crate::{
     id::StorageId,
     run::{Job, Trigger},
@@ -26,6 +29,7 @@ pub(super) async fn create(
     fields.require("project");
     let mut storage = collection.blank();
     fields::apply(&mut fields, &mut storage);
+    collection.refuse_overlap(&mut fields, &storage).await?;
     fields.finish()?;
     let Collection { api, .. } = &collection;
     if let Some(made) = api.attempts.made_before(&storage, &api.store).await? {
@@ -39,6 +43,10 @@ pub(super) async fn create(
     let attempt = api.attempts.begin(&storage, (api.clock)());
     let Storage { direction, kind, settings, keys, .. } = storage;
     let created = api.store.create_storage(&NewStorage { direction, kind, settings, keys }).await?;
+    // As Label Studio does: what is known already goes there at once.
+    if created.direction == Direction::Export {
+        collection.ask_for_run(&created).await?;
+    }
     api.attempts.answered(&attempt);
     api.process.store_changed().await;
     audit("storage.create", created.id, fields.named());
@@ -90,10 +98,6 @@ pub(super) async fn sync(
     Id(id): Id,
 ) -> Result<Json<StorageAnswer>, LabelStudioError> {
     let storage = collection.find(id).await?;
-    let job = match storage.direction {
-        Direction::Import => Job::Sync,
-        Direction::Export => return Err(LabelStudioError::SyncMissing),
-    };
     if !storage.settings.synchronizable {
         return Err(LabelStudioError::NotSynchronizable(id));
     }
@@ -101,22 +105,54 @@ pub(super) async fn sync(
         let nothing = FieldErrors::one("bucket", "There is nothing to sync; set a bucket.".to_owned());
         return Err(LabelStudioError::FieldsInvalid(nothing));
     }
-    let Collection { api, .. } = &collection;
-    let Enqueued { run, is_new } = api.store.enqueue_run(id, job, Trigger::Api).await?;
-    api.process.run_queued();
-    tracing::info!(
-        target: "mediagate::audit",
-        who = "admin",
-        action = "storage.sync",
-        storage.id = id.0,
-        run.id = run.id.0,
-        is_new,
-        "sync asked for"
-    );
-    Ok(Json(api.answer(storage, Vec::new()).await?))
+    collection.ask_for_run(&storage).await?;
+    Ok(Json(collection.api.answer(storage, Vec::new()).await?))
 }
 
 impl Collection {
+    async fn ask_for_run(&self, storage: &Storage) -> Result<(), LabelStudioError> {
+        let job = match storage.direction {
+            Direction::Import => Job::Sync,
+            Direction::Export => Job::Export,
+        };
+        let Enqueued { run, is_new } = self.api.store.enqueue_run(storage.id, job, Trigger::Api).await?;
+        self.api.process.run_queued();
+        tracing::info!(
+            target: "mediagate::audit",
+            who = "admin",
+            action = "storage.sync",
+            storage.id = storage.id.0,
+            run.id = run.id.0,
+            is_new,
+            "sync asked for"
+        );
+        Ok(())
+    }
+
+    /// What is exported into a source of the same project would come back as tasks.
+    async fn refuse_overlap(&self, fields: &mut Fields, target: &Storage) -> Result<(), LabelStudioError> {
+        if target.direction == Direction::Import {
+            return Ok(());
+        }
+        let is_confirmed = matches!(fields.flag("confirm_overlap"), Change::Set(true));
+        if is_confirmed || !fields::touches_the_place(fields) {
+            return Ok(());
+        }
+        let sources = self.api.store.storages_of(Direction::Import, None, None).await?;
+        if let Some(source) = sources.iter().find(|source| overlap(source, target)) {
+            let place = source.settings.normal_prefix();
+            fields.refuse(
+                "prefix",
+                format_args!(
+                    "It lies inside the source storage {} (prefix {place:?} of the same bucket and project), so that \
+                     what is exported would be imported again; choose another prefix, or send confirm_overlap: true.",
+                    source.name()
+                ),
+            );
+        }
+        Ok(())
+    }
+
     /// Reads, changes, tests and writes; begins again where another writer came between. Label Studio's client
     /// would repeat a 409 by itself, and then overwrite what it never saw.
     async fn update(&self, id: StorageId, fields: Fields) -> Result<Json<StorageAnswer>, LabelStudioError> {
@@ -124,6 +160,7 @@ impl Collection {
             let mut fields = fields.clone();
             let mut storage = self.find_own(id).await?;
             fields::apply(&mut fields, &mut storage);
+            self.refuse_overlap(&mut fields, &storage).await?;
             fields.finish()?;
             let is_tested = storage.settings.bucket.is_some() && fields::touches_the_connection(&fields);
             let warnings = if is_tested { self.examine_before_saving(&storage).await? } else { Vec::new() };
@@ -145,6 +182,17 @@ impl Collection {
         }
         Err(LabelStudioError::Contended)
     }
+}
+
+fn overlap(source: &Storage, target: &Storage) -> bool {
+    let (source, target) = (&source.settings, &target.settings);
+    let is_one_project = match (&source.project, &target.project) {
+        (Some(source), Some(target)) => source == target,
+        _ => true,
+    };
+    let is_one_bucket =
+        source.bucket.is_some() && source.bucket == target.bucket && source.endpoint == target.endpoint;
+    is_one_project && is_one_bucket && target.normal_prefix().starts_with(&source.normal_prefix())
 }
 
 fn audit(action: &'static str, id: StorageId, fields: &[&'static str]) {

@@ -9,8 +9,8 @@ use super::reader::{Change, Fields, REQUIRED};
 use crate::{
     object::Bucket,
     storage::{
-        DeliveryKind, Direction, EndpointUrl, ImportMethod, Inventory, KeyFilter, Keys, Kind, Settings,
-        Storage, SyncEvery,
+        DeliveryKind, Direction, EndpointUrl, ImportMethod, Inventory, KeyFilter, Keys, Kind, Layout,
+        Settings, Storage, SyncEvery,
     },
 };
 
@@ -27,6 +27,7 @@ const OF_THE_CONNECTION: &[&str] = &[
     "aws_secret_access_key",
     "aws_session_token",
     "aws_sse_kms_key_id",
+    "sse_s3",
     "can_delete_objects",
     "role_arn",
     "external_id",
@@ -44,7 +45,7 @@ pub(super) fn apply(fields: &mut Fields, storage: &mut Storage) {
             about_delivery(fields, settings);
             about_syncs(fields, settings);
         }
-        Direction::Export => fields.flag("can_delete_objects").onto(&mut settings.can_delete_objects),
+        Direction::Export => about_objects(fields, settings),
     }
     match storage.kind {
         Kind::S3 => {}
@@ -59,6 +60,11 @@ pub(super) fn apply(fields: &mut Fields, storage: &mut Storage) {
 /// Whether the body names anything that the connection is made of.
 pub(super) fn touches_the_connection(fields: &Fields) -> bool {
     OF_THE_CONNECTION.iter().any(|field| fields.has(field))
+}
+
+/// Whether the body names anything that decides which objects a target and a source share.
+pub(super) fn touches_the_place(fields: &Fields) -> bool {
+    ["project", "bucket", "prefix", "s3_endpoint", "region_name"].iter().any(|field| fields.has(field))
 }
 
 fn about_people(fields: &mut Fields, settings: &mut Settings) {
@@ -93,6 +99,12 @@ fn about_delivery(fields: &mut Fields, settings: &mut Settings) {
     fields.rules("rules").onto_or_default(&mut settings.rules);
     fields.networks("allow").onto(&mut settings.allow);
     fields.networks("deny").onto_or_default(&mut settings.deny);
+}
+
+fn about_objects(fields: &mut Fields, settings: &mut Settings) {
+    fields.flag("can_delete_objects").onto(&mut settings.can_delete_objects);
+    fields.parsed("layout", Layout::parse).onto_or_default(&mut settings.layout);
+    fields.switch("sse_s3", &mut settings.sse_s3);
 }
 
 fn about_syncs(fields: &mut Fields, settings: &mut Settings) {

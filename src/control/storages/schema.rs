@@ -22,7 +22,7 @@ pub(in crate::control) fn fields(direction: Direction, kind: Kind) -> Object {
     let mut object = common(ObjectBuilder::new());
     object = match direction {
         Direction::Import => import(object),
-        Direction::Export => object.property("can_delete_objects", nullable(Type::Boolean)),
+        Direction::Export => export(object),
     };
     match kind {
         Kind::S3 => object.build(),
@@ -105,6 +105,21 @@ fn import(object: ObjectBuilder) -> ObjectBuilder {
         .property("on_vanished", on_vanished_schema())
         .property("duplicates", Object::with_type(Type::Boolean))
         .property("inventory", pattern("^\\s*s3://[^/]+/(.*/)?(manifest\\.json)?\\s*$"))
+}
+
+fn export(object: ObjectBuilder) -> ObjectBuilder {
+    let about_layout =
+        "annotation, annotation.json, task, or a template such as {project}/{task}/{annotation}.json.";
+    let text = SchemaType::Array(vec![Type::String, Type::Null]);
+    let layout = ObjectBuilder::new().schema_type(text).max_length(Some(256)).description(Some(about_layout));
+    let about_overlap = "Saves a target that lies inside a source of the same bucket and project.";
+    let types = SchemaType::Array(vec![Type::Boolean, Type::Null]);
+    let overlap = ObjectBuilder::new().schema_type(types).write_only(true).description(Some(about_overlap));
+    object
+        .property("can_delete_objects", nullable(Type::Boolean))
+        .property("layout", layout)
+        .property("sse_s3", Object::with_type(Type::Boolean))
+        .property("confirm_overlap", overlap)
 }
 
 fn role(object: ObjectBuilder) -> ObjectBuilder {

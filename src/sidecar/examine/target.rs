@@ -46,7 +46,7 @@ impl Examination<'_> {
         let options = PutOptions {
             content_type: Some("text/plain"),
             sse_kms_key_id: self.usage.settings.sse_kms_key_id.clone(),
-            ..PutOptions::default()
+            sse_s3: self.usage.settings.sse_s3,
         };
         let connection = self.connection.clone();
         let mut leftover =

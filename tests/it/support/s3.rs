@@ -39,7 +39,21 @@ pub struct S3Server {
     address: SocketAddr,
     root: TempDir,
     seen: Arc<Mutex<Vec<Seen>>>,
+    faults: Faults,
     accepting: AbortHandle,
+}
+
+/// Decides what goes wrong with a request, by its method and path.
+type Judge = Box<dyn FnMut(&http::Method, &str) -> Option<Fault> + Send>;
+type Faults = Arc<Mutex<Option<Judge>>>;
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// S3 answers with an error.
+    Answer(u16, &'static str),
+    /// The connection is cut without an answer.
+    Cut,
 }
 
 /// A request as it came in.
@@ -70,14 +84,24 @@ impl S3Server {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
+        let faults = Faults::default();
+        let judge = Arc::clone(&faults);
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let (service, log) = (service.clone(), Arc::clone(&log));
+                let (service, log, judge) = (service.clone(), Arc::clone(&log), Arc::clone(&judge));
                 let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
                     let (method, uri) = (request.method().clone(), request.uri().clone());
                     log.lock().unwrap().push(Seen { method, uri, headers: request.headers().clone() });
-                    Service::call(&service, request)
+                    let fault = judge
+                        .lock()
+                        .unwrap()
+                        .as_mut()
+                        .and_then(|judge| judge(request.method(), request.uri().path()));
+                    match fault {
+                        None => Service::call(&service, request),
+                        Some(fault) => Box::pin(std::future::ready(fault.answer())),
+                    }
                 });
                 connections.spawn(
                     hyper::server::conn::http1::Builder::new()
@@ -85,7 +109,17 @@ impl S3Server {
                 );
             }
         });
-        Self { address, root, seen, accepting: accepting.abort_handle() }
+        Self { address, root, seen, faults, accepting: accepting.abort_handle() }
+    }
+
+    /// Lets requests go wrong from now on, as `judge` says.
+    pub fn fail(&self, judge: impl FnMut(&http::Method, &str) -> Option<Fault> + Send + 'static) {
+        *self.faults.lock().unwrap() = Some(Box::new(judge));
+    }
+
+    /// Lets nothing go wrong from now on.
+    pub fn recover(&self) {
+        *self.faults.lock().unwrap() = None;
     }
 
     /// `http://127.0.0.1:port`.
@@ -136,6 +170,18 @@ impl S3Server {
     /// A connection to a bucket of this server.
     pub async fn connect(&self, bucket: &str) -> Connection {
         connect(self.config(bucket)).await
+    }
+}
+
+impl Fault {
+    fn answer(self) -> Result<http::Response<s3s::Body>, s3s::HttpError> {
+        match self {
+            Self::Answer(status, code) => {
+                let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+                Ok(http::Response::builder().status(status).body(s3s::Body::from(body)).unwrap())
+            }
+            Self::Cut => Err(s3s::HttpError::new("cut".into())),
+        }
     }
 }
 
