@@ -18,8 +18,8 @@ use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::SystemTime}
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::{HeaderMap, Method, Uri, header},
+    extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderMap, Method, Uri, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -214,6 +214,18 @@ impl Dialect {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::LabelStudio,
             _ => Self::Own,
         }
+    }
+}
+
+/// The number in a path.
+struct Number(i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Number {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<i64>::from_request_parts(parts, state).await;
+        path.map(|Path(number)| Self(number)).map_err(|_| Problem::NOT_FOUND)
     }
 }
 
