@@ -5,6 +5,7 @@
 mod connect;
 mod examine;
 mod finding;
+mod inventory;
 mod items;
 mod preview;
 
@@ -15,6 +16,9 @@ use tokio::time::Instant;
 pub use self::{
     connect::{ConnectError, Connector, connection_config},
     examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
+    inventory::{
+        CsvColumns, CsvFault, Entries, InventoryError, InventoryFile, Manifest, ManifestFault, read_lines,
+    },
     items::{Items, Limits, ObjectFault, Piece, Read, ReadError, Source, Splitter},
     preview::{PREVIEW_LIMIT, Preview, PreviewError, PreviewFile, PreviewRequest, preview},
 };

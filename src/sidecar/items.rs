@@ -14,10 +14,8 @@ mod splitter;
 use ::bytes::{Buf as _, Bytes};
 use tokio::task::coop::consume_budget;
 
-use self::{
-    bytes::Chunks,
-    parquet::{Opened, Rows},
-};
+pub(super) use self::bytes::Chunks;
+use self::parquet::{Opened, Rows};
 pub use self::{
     fault::ObjectFault,
     splitter::{Piece, Splitter},

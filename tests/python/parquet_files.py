@@ -228,6 +228,20 @@ def with_duckdb():
     save("duckdb_groups", [{"n": n, "t": f"text {n % 7}", "l": list(range(n % 3))} for n in range(2500)])
 
 
+def inventory():
+    """What S3 Inventory writes. Read by tests/it/sidecar/inventory.rs, which knows what is in it."""
+    at = datetime.datetime(2024, 2, 29, 13, 5, 0, 250000, UTC)
+    keys = ["a b+c%20/é\"\n.jpg", "current", "old", "gone"]
+    fields = [
+        ("bucket", pa.string(), ["media"] * 4), ("key", pa.string(), keys), ("version_id", pa.string(), ["v"] * 4),
+        ("is_latest", pa.bool_(), [None, True, False, True]), ("is_delete_marker", pa.bool_(), [None, False, False, True]),
+        ("size", pa.int64(), [12, 2**40, 1, None]), ("last_modified_date", pa.timestamp("ms", "UTC"), [at] * 4),
+        ("e_tag", pa.string(), ["9bb5-2", "d41d", "d41d", None]), ("storage_class", pa.string(), ["STANDARD"] * 4),
+    ]
+    table = pa.table([pa.array(values, kind) for _, kind, values in fields], names=[name for name, _, _ in fields])
+    pq.write_table(table, HERE / "inventory.parquet.bin")
+
+
 def main():
     HERE.mkdir(exist_ok=True)
     for old in HERE.iterdir():
@@ -263,6 +277,7 @@ def main():
     write("required", pa.table({"a": [1, 2], "l": [[1], []]}, schema=required), [{"a": 1, "l": [1]}, {"a": 2, "l": []}])
     tasks()
     with_duckdb()
+    inventory()
 
 
 main()

@@ -1,4 +1,4 @@
-//! Parquet files that pyarrow and DuckDB wrote (`tests/python/parquet_files.py`), by range requests.
+//! Parquet files that pyarrow and duckdb wrote (`tests/python/parquet_files.py`), by range requests.
 
 use std::{fs, path::Path};
 
