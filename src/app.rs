@@ -47,6 +47,7 @@ use crate::{
     s3,
     server::{self, Listener},
     sidecar::{Exporter, RunMetrics, Runner},
+    store::Store,
     telemetry,
 };
 
@@ -210,6 +211,17 @@ pub async fn try_out(
 ) -> Result<Arc<Storages>, Error> {
     let s3_metrics = s3::S3Metrics::register(registry)?;
     Ok(generation::assemble(config, &s3_metrics, clock, None).await?.state.storages)
+}
+
+/// A runner for a command, with what a configuration says; it serves nothing.
+pub async fn runner(config: &Config, store: &Store, clock: fn() -> SystemTime) -> Result<Runner, Error> {
+    let registry = telemetry::registry()?;
+    let s3_metrics = s3::S3Metrics::register(&registry)?;
+    let assembled = generation::assemble(config, &s3_metrics, clock, None).await?;
+    let listed: Vec<_> = config.storages.iter().map(storages::listed).collect();
+    store.reconcile_file_storages(&listed).await?;
+    let host = Arc::new(assembled.generation);
+    Ok(Runner::new(host, store.clone(), Arc::default(), RunMetrics::register(&registry)?))
 }
 
 /// The wall clock, which is handed down to whatever needs the time.

@@ -6,11 +6,13 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod follow;
 mod healthcheck;
 mod migrate;
 mod policy;
 mod rotate_key;
 mod serve;
+mod sync;
 mod token;
 
 use std::{
@@ -49,6 +51,8 @@ enum Command {
     /// Mint, verify, inspect and revoke task-access tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Sync a storage: make tasks of what is new in its bucket.
+    Sync(sync::Args),
     /// Bring the database's schema up to date, which `serve` does too, and say from and to which version.
     Migrate(migrate::Args),
     /// Seal the stored keys of storages anew with the current key of [store].
@@ -85,6 +89,7 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Token(command) => command.run(),
+            Command::Sync(args) => args.run(),
             Command::Migrate(args) => args.run(),
             Command::RotateKey(args) => args.run(),
             Command::Policy(args) => args.run(),

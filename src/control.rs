@@ -21,8 +21,8 @@ use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::SystemTime}
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::{HeaderMap, Method, Uri, header},
+    extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderMap, Method, Uri, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -256,6 +256,18 @@ fn limit(size: bytesize::ByteSize) -> usize {
 
 /// A long video's annotations have some ten megabytes.
 const MAX_ANNOTATIONS_BODY: bytesize::ByteSize = bytesize::ByteSize::mib(32);
+
+/// The number in a path.
+struct Number(i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Number {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<i64>::from_request_parts(parts, state).await;
+        path.map(|Path(number)| Self(number)).map_err(|_| Problem::NOT_FOUND)
+    }
+}
 
 /// A time on the wire.
 fn time(time: SystemTime) -> String {

@@ -24,6 +24,9 @@ pub use self::{
     connect::{ConnectError, Connector, connection_config},
     examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
     export::{Export, ExportMetrics, Exporter},
+    inventory::{
+        CsvColumns, CsvFault, Entries, InventoryError, InventoryFile, Manifest, ManifestFault, read_lines,
+    },
     items::{Items, Limits, ObjectFault, Piece, Read, ReadError, Source, Splitter},
     metrics::RunMetrics,
     preview::{PREVIEW_LIMIT, Preview, PreviewError, PreviewFile, PreviewRequest, preview},

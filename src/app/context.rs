@@ -183,11 +183,11 @@ impl control::Process for Observed {
 
 impl sidecar::Host for Observed {
     fn sidecar(&self) -> Sidecar {
-        self.context.generation.load().sidecar.clone()
+        control::Process::sidecar(self)
     }
 
     fn file_keys(&self, name: &StorageName) -> Option<Keys> {
-        self.context.generation.load().file_keys.get(name).cloned()
+        control::Process::file_keys(self, name)
     }
 
     fn config(&self) -> sidecar::Config {

@@ -46,6 +46,20 @@ pub(super) struct Assembled {
     pub(super) generation: Generation,
 }
 
+impl sidecar::Host for Generation {
+    fn sidecar(&self) -> Sidecar {
+        self.sidecar.clone()
+    }
+
+    fn file_keys(&self, name: &StorageName) -> Option<Keys> {
+        self.file_keys.get(name).cloned()
+    }
+
+    fn config(&self) -> sidecar::Config {
+        self.runs
+    }
+}
+
 /// Makes all that a configuration asks for, or says what is wrong with it; changes nothing that runs.
 pub(super) async fn assemble(
     config: &Config,

@@ -2,6 +2,7 @@
 //!
 //! It names each path once, without the slash at its end; with one it answers alike.
 
+mod runs;
 mod storages;
 
 use axum::Json;
@@ -25,12 +26,15 @@ pub(super) async fn get() -> Json<OpenApi> {
 }
 
 fn document() -> OpenApi {
-    let info =
-        InfoBuilder::new().title("mediagate control API").version(env!("CARGO_PKG_VERSION")).description(
-            Some("Storages as Label Studio's API has them, tokens and policies, on the admin port."),
-        );
+    let info = InfoBuilder::new()
+        .title("mediagate control API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Storages as Label Studio's API has them, runs, tasks, tokens and policies, on the admin port.",
+        ));
     let mut paths = Paths::new();
     storages::describe(&mut paths);
+    runs::describe(&mut paths);
     describe_tokens(&mut paths);
     policies::describe(&mut paths);
     describe_itself(&mut paths);
@@ -58,7 +62,7 @@ fn components() -> ComponentsBuilder {
                 "`Token <admin token>`, as Label Studio's SDK sends it.",
             ))),
         );
-    storages::components(components)
+    storages::components(runs::components(components))
 }
 
 fn describe_tokens(paths: &mut Paths) {
@@ -95,7 +99,7 @@ pub(super) fn with_bearer(operation: OperationBuilder) -> OperationBuilder {
     operation.response("401", problem("No admin token, or another."))
 }
 
-fn json_body(schema: impl Into<RefOr<Schema>>) -> RequestBody {
+pub(super) fn json_body(schema: impl Into<RefOr<Schema>>) -> RequestBody {
     RequestBodyBuilder::new()
         .required(Some(Required::True))
         .content("application/json", Content::new(Some(schema)))

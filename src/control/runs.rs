@@ -4,7 +4,10 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::JsonRejection},
+    extract::{
+        Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::StatusCode,
     response::sse::{Event, KeepAlive, Sse},
 };
@@ -12,7 +15,7 @@ use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Control, Problem, time};
+use super::{Control, Number, Problem, time};
 use crate::{
     id::{RunId, StorageId},
     run::{Counters, Fault, Job, Run, RunStatus, Trigger},
@@ -112,7 +115,7 @@ enum StorageRef {
 /// Runs, the newest first.
 pub(super) async fn list(
     State(control): State<Control>,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<RunsAnswer>, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
@@ -131,9 +134,10 @@ pub(super) async fn list(
 /// One run and what was refused in it.
 pub(super) async fn get(
     State(control): State<Control>,
-    Path(id): Path<i64>,
-    Query(query): Query<OneQuery>,
+    Number(id): Number,
+    query: Result<Query<OneQuery>, QueryRejection>,
 ) -> Result<Json<RunAnswer>, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
     let run = find(&control, RunId(id)).await?;
     let limit = query.faults.unwrap_or(DEFAULT_FAULTS).clamp(0, MAX_FAULTS);
     let faults = control.store.faults(run.id, limit).await.map_err(Problem::store)?;
@@ -169,7 +173,7 @@ pub(super) async fn start(
 /// Stops a run.
 pub(super) async fn cancel(
     State(control): State<Control>,
-    Path(id): Path<i64>,
+    Number(id): Number,
 ) -> Result<Json<RunAnswer>, Problem> {
     let run = find(&control, RunId(id)).await?;
     let cancelled = control.store.cancel_run(run.id).await.map_err(Problem::store)?;
@@ -181,7 +185,7 @@ pub(super) async fn cancel(
 /// Takes a run up again: one that failed or was cancelled goes on where it stopped, another one begins anew.
 pub(super) async fn retry(
     State(control): State<Control>,
-    Path(id): Path<i64>,
+    Number(id): Number,
 ) -> Result<Json<RunAnswer>, Problem> {
     let run = find(&control, RunId(id)).await?;
     let again = match control.store.reopen_run(run.id).await {
@@ -201,7 +205,7 @@ pub(super) async fn retry(
 /// A run as it goes on, as server-sent events: `progress` whenever something is new, and `end`.
 pub(super) async fn events(
     State(control): State<Control>,
-    Path(id): Path<i64>,
+    Number(id): Number,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let first = find(&control, RunId(id)).await?;
     let follow = Follow { control, id: first.id, told: None, next: Some(first) };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{Uri, header},
     response::{IntoResponse, Response},
 };
@@ -13,8 +13,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::{Control, Problem, time};
+use super::{Control, Number, Problem, time};
 use crate::{
     access::mint::{MintedToken, Minter, TokenRequest},
     id::{ProjectId, StorageId, TaskNumber},
@@ -69,32 +70,48 @@ enum Urls {
 }
 
 /// A task as it is answered.
-#[derive(Serialize)]
-struct TaskAnswer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Task)]
+pub(super) struct TaskAnswer {
     id: i64,
+    #[schema(value_type = Option<String>)]
     project: Option<ProjectId>,
+    #[schema(value_type = Object)]
     data: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Object>, required = false)]
     annotations: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Object>, required = false)]
     predictions: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
     meta: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     allow_skip: Option<bool>,
+    /// The storage whose sync made it.
     storage: i64,
     /// Label Studio's name for the key.
     storage_filename: String,
+    /// Which item of the object, from 0; absent where the task stands for the object.
     row: Option<i64>,
     etag: Option<String>,
+    #[schema(format = "date-time")]
     created_at: String,
+    /// When a changed object last changed it.
+    #[schema(format = "date-time")]
     updated_at: Option<String>,
+    /// When its object was found missing.
+    #[schema(format = "date-time")]
     vanished_at: Option<String>,
 }
 
 /// A page of tasks.
-#[derive(Serialize)]
-struct TasksAnswer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tasks)]
+pub(super) struct TasksAnswer {
+    #[schema(inline)]
     tasks: Vec<TaskAnswer>,
     /// `after` of the next page; absent on the last one.
     next: Option<i64>,
@@ -137,7 +154,7 @@ pub(super) async fn list(
 /// One task.
 pub(super) async fn get(
     State(control): State<Control>,
-    Path(id): Path<i64>,
+    Number(id): Number,
     query: Result<Query<TaskQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::invalid(rejection.body_text()))?;

@@ -8,12 +8,14 @@
 mod bytes;
 mod fault;
 mod gzip;
+mod parquet;
 mod splitter;
 
 use ::bytes::{Buf as _, Bytes};
 use tokio::task::coop::consume_budget;
 
-use self::bytes::Chunks;
+pub(super) use self::bytes::Chunks;
+use self::parquet::{Opened, Rows};
 pub use self::{
     fault::ObjectFault,
     splitter::{Piece, Splitter},
@@ -52,7 +54,8 @@ pub struct Items(Option<Reading>);
 
 #[derive(Debug)]
 enum Reading {
-    Json(Json),
+    Json(Box<Json>),
+    Parquet(Rows),
 }
 
 /// One item, good or bad.
@@ -130,7 +133,16 @@ impl Items {
         match (chunks.peek(MAGIC_LEN).await?.as_slice(), chunks.is_packed()) {
             (b"PAR1" | b"PARE", true) => Err(ObjectFault::ParquetInGzip.into()),
             (b"PARE", false) => Err(ObjectFault::ParquetEncrypted.into()),
-            _ => Ok(Self(Some(Reading::Json(Json::new(chunks, limits))))),
+            (b"PAR1", false) => {
+                let opened = Opened {
+                    connection: source.connection.clone(),
+                    key: source.key.clone(),
+                    etag: object.meta.etag.filter(|etag| !etag.is_weak()),
+                    size: object.meta.size,
+                };
+                Ok(Self(Some(Reading::Parquet(Rows::open(opened, limits.item_size)))))
+            }
+            _ => Ok(Self(Some(Reading::Json(Box::new(Json::new(chunks, limits)))))),
         }
     }
 
@@ -141,6 +153,7 @@ impl Items {
         let read = match &mut self.0 {
             None => return Ok(None),
             Some(Reading::Json(json)) => json.next().await,
+            Some(Reading::Parquet(rows)) => rows.next().await,
         };
         if !matches!(read, Ok(Some(_))) {
             self.0 = None;

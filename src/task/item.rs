@@ -67,16 +67,14 @@ impl Item {
     /// beside it; otherwise the whole item is the data. Unlike Label Studio it keeps `meta`, and refuses what it would
     /// drop without a word.
     pub fn parse(text: &[u8]) -> Result<Self, ItemFault> {
-        let whole: &RawValue =
-            serde_json::from_slice(text).map_err(|error| ItemFault::NotJson(error.to_string()))?;
+        let whole: &RawValue = serde_json::from_slice(text).map_err(|error| not_json(&error))?;
         if depth(whole.get()) > MAX_DEPTH {
             return Err(ItemFault::TooDeep);
         }
         if kind(whole) != "an object" {
             return Err(ItemFault::NotObject(kind(whole)));
         }
-        let parts: Parts<'_> =
-            serde_json::from_str(whole.get()).map_err(|error| ItemFault::NotJson(error.to_string()))?;
+        let parts: Parts<'_> = serde_json::from_str(whole.get()).map_err(|error| not_json(&error))?;
         let Some(data) = parts.data.filter(|data| kind(data) == "an object") else {
             return match parts {
                 Parts { predictions: Some(_), .. } => Err(ItemFault::DataMissing("predictions")),
@@ -125,6 +123,17 @@ fn depth(text: &str) -> usize {
         }
     }
     most
+}
+
+/// Says where within the item, since the line of the item is told beside it.
+fn not_json(error: &serde_json::Error) -> ItemFault {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    match (error.line(), error.column()) {
+        (0, _) => ItemFault::NotJson(what.to_owned()),
+        (1, column) => ItemFault::NotJson(format!("{what} at column {column}")),
+        (line, column) => ItemFault::NotJson(format!("{what} at line {line} of the item, column {column}")),
+    }
 }
 
 /// `null` is as good as absent.

@@ -33,10 +33,11 @@ pub fn mentions(text: &str) -> Vec<Mention> {
     while let Some(at) = memmem::find(text.as_bytes().get(from..).unwrap_or_default(), SCHEME) {
         let start = from + at;
         let end = start + length(text, start);
-        from = end.max(start + SCHEME.len());
+        from = start + SCHEME.len();
         let Some(uri) = text.get(start..end) else { continue };
         if let Ok(object) = ObjectUri::parse(&unescaped(uri)) {
             found.push(Mention { object, place: start..end });
+            from = end;
         }
     }
     found

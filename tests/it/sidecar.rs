@@ -18,6 +18,7 @@ use crate::support::{
 };
 
 mod faults;
+mod inventory;
 mod items;
 mod preview;
 mod reach;

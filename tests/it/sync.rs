@@ -21,6 +21,7 @@ use mediagate::{
     task::Task,
 };
 use prometheus::Registry;
+use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -58,11 +59,18 @@ impl Host for Alone {
 
 impl Bench {
     /// Over a SQLite file, which outlives connections.
-    async fn on_disk(keys: impl IntoIterator<Item = String>) -> (Self, tempfile::TempDir) {
+    async fn on_disk(keys: impl IntoIterator<Item = String>) -> (Self, TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("state.db").display());
-        let config = store::Config { url: Some(url.into()), ..store::Config::default() };
-        (Self::over(config, keys).await, folder)
+        (Self::over(file(&folder), keys).await, folder)
+    }
+
+    /// The same when every lease has run out.
+    async fn an_hour_later(self, folder: &TempDir) -> Self {
+        let Self { store, bucket } = self;
+        store.close().await;
+        drop(store);
+        let store = Store::open(&file(folder), || clock() + Duration::from_hours(1)).await.unwrap();
+        Self { store, bucket }
     }
 
     async fn start(keys: impl IntoIterator<Item = String>) -> Self {
@@ -155,6 +163,11 @@ fn runner(store: &Store, lease: Duration) -> Runner {
     let host = Alone { sidecar: Sidecar::new(doors, Vec::new(), clock), lease };
     let metrics = RunMetrics::register(&registry).unwrap();
     Runner::new(Arc::new(host), store.clone(), Arc::new(Notify::new()), metrics)
+}
+
+fn file(folder: &TempDir) -> store::Config {
+    let url = format!("sqlite://{}", folder.path().join("state.db").display());
+    store::Config { url: Some(url.into()), ..store::Config::default() }
 }
 
 fn memory() -> store::Config {

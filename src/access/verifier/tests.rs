@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::*;
 use crate::{
     access::{
-        ClientIp, ForwardedHeader, JwksConfig, KeyConfig, TrustedProxies, client_ip,
+        ClientIp, Covered, ForwardedHeader, JwksConfig, KeyConfig, TrustedProxies, client_ip,
         forge::{CLAIMS, HEADER, NOW, SECRET, at, b64, claiming, config, hs256, judge, key},
     },
     id::{ProjectId, TaskId},
@@ -115,10 +115,15 @@ fn what_a_grant_covers() {
         assert_eq!(got.is_ok(), want, "{task:?} {project:?} {object} {asked_task:?} {asked_project:?}");
     }
     let object = ObjectUri::parse("s3://media/a/b").unwrap();
-    for objects in ["", r#","objects":[]"#] {
-        let token = claiming(&format!(r#"{{"exp":1700003600,"aud":"mediagate","task":7{objects}}}"#));
+    let task = TaskId::parse("7").unwrap();
+    for (claims, want) in [
+        (r#","task":7"#, Ok(Covered::IfLinkedTo(&task))),
+        (r#","task":7,"objects":[]"#, Err(Error::ObjectNotGranted)),
+        (r#","project":3"#, Err(Error::ObjectNotGranted)),
+    ] {
+        let token = claiming(&format!(r#"{{"exp":1700003600,"aud":"mediagate"{claims}}}"#));
         let grant = judge(&config(), &token).unwrap();
-        assert_eq!(grant.covers(&object, grant.task(), None), Err(Error::ObjectNotGranted), "{objects:?}");
+        assert_eq!(grant.covers(&object, grant.task(), None), want, "{claims:?}");
     }
 }
 

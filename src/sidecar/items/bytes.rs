@@ -1,6 +1,6 @@
 //! The bytes of an object as they come, unpacked where they are gzip, and counted.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -12,7 +12,7 @@ use super::{
 use crate::s3::ObjectBody;
 
 /// Chunks of an object, at most a few hundred KiB at once.
-pub(super) struct Chunks {
+pub(in crate::sidecar) struct Chunks {
     body: ObjectBody,
     /// What was read ahead to see what it is.
     ahead: VecDeque<Bytes>,
@@ -27,7 +27,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     /// Looks at the first bytes, for what the object is. `limit` is for the bytes that come out.
-    pub(super) async fn open(body: ObjectBody, limit: u64) -> Result<Self, ReadError> {
+    pub(in crate::sidecar) async fn open(body: ObjectBody, limit: u64) -> Result<Self, ReadError> {
         let empty = VecDeque::new();
         let mut chunks =
             Self { body, ahead: empty, gunzip: None, packed: Bytes::new(), allowance: limit, limit };
@@ -60,7 +60,7 @@ impl Chunks {
     }
 
     /// The next bytes; none are empty.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+    pub(in crate::sidecar) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         if let Some(chunk) = self.ahead.pop_front() {
             return Ok(Some(chunk));
         }
@@ -98,4 +98,10 @@ async fn stored(body: &mut ObjectBody) -> Result<Option<Bytes>, ReadError> {
         }
     }
     Ok(None)
+}
+
+impl fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks").field("body", &self.body).finish_non_exhaustive()
+    }
 }

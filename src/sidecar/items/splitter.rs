@@ -54,6 +54,8 @@ pub struct Piece {
 enum Place {
     /// Within the byte order mark: how many bytes of it were seen.
     Mark(usize),
+    /// Behind what may be the first byte of UTF-16's.
+    WideMark(u8),
     /// Before the first byte that says what it is.
     Start,
     /// Before an item of a list; whether it may end here.
@@ -90,6 +92,9 @@ impl Splitter {
         while let Some(byte) = chunk.first().copied() {
             let piece = match self.place {
                 Place::Mark(seen) => self.mark(seen, byte, chunk)?,
+                Place::WideMark(0xfe) if byte == 0xff => return Err(ObjectFault::Utf16),
+                Place::WideMark(0xff) if byte == 0xfe => return Err(ObjectFault::Utf16),
+                Place::WideMark(_) => return Err(ObjectFault::NotTasks),
                 Place::Start => self.start(byte, chunk)?,
                 Place::ListGap(may_end) => self.list_gap(may_end, byte, chunk),
                 Place::ListItem => self.list_item(chunk),
@@ -110,7 +115,7 @@ impl Splitter {
     pub fn finish(&mut self) -> Result<Option<Piece>, ObjectFault> {
         match self.place {
             Place::Mark(0 | 3) | Place::Start => Err(ObjectFault::Empty),
-            Place::Mark(_) => Err(ObjectFault::NotTasks),
+            Place::Mark(_) | Place::WideMark(_) => Err(ObjectFault::NotTasks),
             Place::ListGap(_) => Err(ObjectFault::ListCut { row: self.row, line: self.line }),
             Place::ListItem => Err(ObjectFault::ListCut { row: self.row, line: self.item_line }),
             Place::Object | Place::Line => Ok(Some(self.end(Place::Gap))),
@@ -122,7 +127,10 @@ impl Splitter {
     fn mark(&mut self, seen: usize, byte: u8, chunk: &mut &[u8]) -> Result<Option<Piece>, ObjectFault> {
         const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
         match (seen, byte) {
-            (0, 0xfe | 0xff) => return Err(ObjectFault::Utf16),
+            (0, 0xfe | 0xff) => {
+                self.place = Place::WideMark(byte);
+                advance(chunk, 1);
+            }
             (3, _) => self.place = Place::Start,
             _ if MARK.get(seen) == Some(&byte) => {
                 self.place = Place::Mark(seen + 1);

@@ -20,6 +20,8 @@ use crate::support::{
     },
 };
 
+mod parquet;
+
 const LIMITS: Limits = Limits { item_size: 1000, object_size: 10_000_000 };
 
 /// The data of each row, or why it is no task; and why there was no more.

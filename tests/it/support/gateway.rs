@@ -206,6 +206,27 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&st
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
+/// Sends a request with a body on a connection of its own, and reads the answer.
+pub async fn send_body(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: String,
+) -> Answer {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let answer = sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
 /// Sends a request and leaves the answer's body to be read.
 pub async fn open(
     address: SocketAddr,

@@ -176,6 +176,7 @@ fn what_is_no_text_of_tasks() {
         (b"\xef\xbbx", ObjectFault::NotTasks),
         (b"\xff\xfe{\0}\0", ObjectFault::Utf16),
         (b"\xfe\xff\0{\0}", ObjectFault::Utf16),
+        (b"\xff\xd8\xff\xe0", ObjectFault::NotTasks),
         (b"\x89PNG\r\n", ObjectFault::NotTasks),
         (b"\"text\"", ObjectFault::NotTasks),
         (b"17", ObjectFault::NotTasks),
