@@ -9,8 +9,9 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::{Control, Problem};
+use super::{Control, Problem, time};
 use crate::{
     annotation::{Annotation, Beside, Change},
     id::{AnnotationId, StorageId},
@@ -18,7 +19,8 @@ use crate::{
 };
 
 /// How many were accepted.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Accepted)]
 pub(super) struct AcceptedAnswer {
     accepted: usize,
 }
@@ -44,26 +46,38 @@ enum Listed {
 }
 
 /// Objects that are not in their target.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Outbox)]
 pub(super) struct OutboxAnswer {
     items: Vec<ItemAnswer>,
     /// To be sent as `after`; absent on the last page.
     next: Option<i64>,
 }
 
-#[derive(Serialize)]
-struct ItemAnswer {
+/// One object.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutboxItem)]
+pub(super) struct ItemAnswer {
     storage: i64,
+    /// `annotation` or `task`.
     unit: &'static str,
+    /// The id of the annotation, or of the task.
     item: String,
+    /// How often in a row it failed.
     attempts: i64,
+    /// Why it failed last.
     reason: Option<String>,
+    /// Since when the target lacks something.
+    #[schema(format = "date-time")]
     waiting_since: String,
+    /// When it is tried next, where it waits.
+    #[schema(format = "date-time")]
     due_at: String,
 }
 
 /// In how many targets something is tried again.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retried)]
 pub(super) struct RetriedAnswer {
     retried: u64,
 }
@@ -173,7 +187,6 @@ impl<'a> Deserialize<'a> for Sent<'a> {
 
 impl ItemAnswer {
     fn new(entry: OutboxEntry) -> Self {
-        let time = |time: SystemTime| humantime::format_rfc3339_micros(time).to_string();
         Self {
             storage: entry.storage.0,
             unit: entry.unit.as_str(),
@@ -201,5 +214,5 @@ fn annotation_id(text: &str) -> Result<AnnotationId, Problem> {
     AnnotationId::parse(text).map_err(|error| Problem::invalid(format!("the id in the path: {error}")))
 }
 
-pub(super) const DEFAULT_LIMIT: i64 = 100;
+const DEFAULT_LIMIT: i64 = 100;
 pub(super) const MAX_LIMIT: i64 = 1000;

@@ -2,6 +2,7 @@
 //!
 //! It names each path once, without the slash at its end; with one it answers alike.
 
+mod annotations;
 mod runs;
 mod storages;
 
@@ -35,6 +36,7 @@ fn document() -> OpenApi {
     let mut paths = Paths::new();
     storages::describe(&mut paths);
     runs::describe(&mut paths);
+    annotations::describe(&mut paths);
     describe_tokens(&mut paths);
     policies::describe(&mut paths);
     describe_itself(&mut paths);
@@ -62,6 +64,7 @@ fn components() -> ComponentsBuilder {
                 "`Token <admin token>`, as Label Studio's SDK sends it.",
             ))),
         );
+    let components = annotations::components(components);
     storages::components(runs::components(components))
 }
 

@@ -70,7 +70,7 @@ impl Exporter {
                 changes.get_or_insert_with(|| self.store.watch(version));
             }
             self.observe().await;
-            let changed = async {
+            let told = async {
                 match &mut changes {
                     Some(changes) => drop(changes.changed().await),
                     None => std::future::pending().await,
@@ -78,7 +78,7 @@ impl Exporter {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = changed => {}
+                () = told => {}
                 () = tokio::time::sleep(OBSERVE_EVERY) => {}
             }
         }

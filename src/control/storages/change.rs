@@ -6,10 +6,7 @@ use axum::{
     http::StatusCode,
 };
 
-use super::{
-    Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body, fields,
-    reader::{Change, Fields},
-};
+use super::{Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body, fields, reader::Fields};
 use crate::{
     id::StorageId,
     run::{Job, Trigger},
@@ -134,8 +131,7 @@ impl Collection {
         if target.direction == Direction::Import {
             return Ok(());
         }
-        let is_confirmed = matches!(fields.flag("confirm_overlap"), Change::Set(true));
-        if is_confirmed || !fields::touches_the_place(fields) {
+        if fields::confirms_overlap(fields) || !fields::touches_the_place(fields) {
             return Ok(());
         }
         let sources = self.api.store.storages_of(Direction::Import, None, None).await?;

@@ -67,6 +67,11 @@ pub(super) fn touches_the_place(fields: &Fields) -> bool {
     ["project", "bucket", "prefix", "s3_endpoint", "region_name"].iter().any(|field| fields.has(field))
 }
 
+/// Whether a target is to be saved although it lies inside a source.
+pub(super) fn confirms_overlap(fields: &Fields) -> bool {
+    fields.says(CONFIRM_OVERLAP)
+}
+
 fn about_people(fields: &mut Fields, settings: &mut Settings) {
     fields.text("title", MAX_TITLE).onto(&mut settings.title);
     fields.text("description", MAX_DESCRIPTION).onto(&mut settings.description);
@@ -105,6 +110,8 @@ fn about_objects(fields: &mut Fields, settings: &mut Settings) {
     fields.flag("can_delete_objects").onto(&mut settings.can_delete_objects);
     fields.parsed("layout", Layout::parse).onto_or_default(&mut settings.layout);
     fields.switch("sse_s3", &mut settings.sse_s3);
+    // Of the request, not of the storage: it is looked at when all else is read.
+    fields.flag(CONFIRM_OVERLAP).onto(&mut None);
 }
 
 fn about_syncs(fields: &mut Fields, settings: &mut Settings) {
@@ -202,6 +209,7 @@ fn external_id(text: &str) -> Result<String, &'static str> {
     }
 }
 
+const CONFIRM_OVERLAP: &str = "confirm_overlap";
 pub(super) const MAX_TITLE: usize = 256;
 pub(super) const MAX_DESCRIPTION: usize = 10_000;
 /// A key has at most 1024 bytes, and so has what it begins with.

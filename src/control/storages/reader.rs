@@ -80,6 +80,11 @@ impl Fields {
         self.values.contains_key(field)
     }
 
+    /// Whether the body says that it is so.
+    pub(super) fn says(&self, field: &str) -> bool {
+        self.values.get(field).and_then(boolean) == Some(true)
+    }
+
     /// Refuses when the body does not name the field.
     pub(super) fn require(&mut self, field: &'static str) {
         if !self.has(field) {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -79,13 +80,13 @@ impl Target {
         }
         let object = match self.object(due).await {
             Ok(object) => object,
-            Err(failure) => return self.failed(due, failure, None),
+            Err(failure) => return self.failed(due, &failure, None),
         };
         let key = object.as_ref().map(|object| object.key.as_str().to_owned());
         let annotations = object.as_ref().map_or(0, |object| object.annotations);
         let attempt = match self.bring(due, object, anyway).await {
             Ok((delivered, outcome)) => self.attempt(delivered, outcome, key),
-            Err(failure) => self.failed(due, failure, key),
+            Err(failure) => self.failed(due, &failure, key),
         };
         Attempt { annotations, ..attempt }
     }
@@ -189,7 +190,7 @@ impl Target {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         context.update(place.as_bytes());
         context.update(body);
-        context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        URL_SAFE_NO_PAD.encode(context.finish())
     }
 
     fn attempt(&self, delivered: Delivered, outcome: Outcome, key: Option<String>) -> Attempt {
@@ -197,8 +198,8 @@ impl Target {
         Attempt { delivered, outcome, key, annotations: 0 }
     }
 
-    fn failed(&self, due: &Due, failure: Failure, key: Option<String>) -> Attempt {
-        let (passes, word) = match &failure {
+    fn failed(&self, due: &Due, failure: &Failure, key: Option<String>) -> Attempt {
+        let (passes, word) = match failure {
             Failure::Store(error) => (error.is_transient(), "store"),
             Failure::Key(_) => (false, "key"),
             Failure::S3 { error, .. } => (pace::is_passing(error), pace::reason(error)),

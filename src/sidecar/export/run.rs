@@ -18,7 +18,7 @@ use crate::{
     run::{Claim, Counters, Fault},
     s3::Connection,
     storage::{Storage, Unit},
-    store::{AnnotationPage, Delivered, Due, Error, Part, Step, Store},
+    store::{AnnotationPage, Delivered, Due, Error, Step, Store},
 };
 
 /// What a run works on.
@@ -51,14 +51,11 @@ impl Export {
         let Self { store, claim, storage, connection, metrics, at_once } = self;
         let (revision, id) = (storage.revision, storage.id);
         let target = Target::joined(store.clone(), storage, connection, metrics);
-        let mut part = match store.parts(claim, revision).await?.and_then(|parts| parts.into_iter().next()) {
-            Some(part) => part,
-            None => {
-                let whole = Part::default();
-                store.plan_parts(claim, revision, std::slice::from_ref(&whole)).await?;
-                whole
-            }
-        };
+        let planned = store.parts(claim, revision).await?.and_then(|parts| parts.into_iter().next());
+        let mut part = planned.clone().unwrap_or_default();
+        if planned.is_none() {
+            store.plan_parts(claim, revision, std::slice::from_ref(&part)).await?;
+        }
         while !part.is_done {
             let ids = target.page(&part.after).await?;
             let mut page = Page::default();

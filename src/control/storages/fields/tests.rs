@@ -273,6 +273,19 @@ fn targets_need_a_bucket_and_have_no_delivery() {
     assert_eq!(target.settings.can_delete_objects, Some(true));
     change(&mut target, json!({ "can_delete_objects": null })).unwrap();
     assert_eq!(target.settings.can_delete_objects, None);
+    change(&mut target, json!({ "layout": "{project}/{annotation}.json", "sse_s3": "true" })).unwrap();
+    assert_eq!(
+        (target.settings.layout.as_str(), target.settings.sse_s3),
+        ("{project}/{annotation}.json", true)
+    );
+    change(&mut target, json!({ "layout": null })).unwrap();
+    assert_eq!(target.settings.layout, Layout::default());
+    for (body, field) in
+        [(json!({ "layout": "x" }), "layout"), (json!({ "confirm_overlap": "perhaps" }), "confirm_overlap")]
+    {
+        let errors = change(&mut target, body.clone()).unwrap_err();
+        assert!(errors[field].is_array(), "{body}: {errors}");
+    }
 }
 
 #[test]
