@@ -92,7 +92,9 @@ impl Sync<'_> {
             return Ok(parts);
         }
         let parts = match &self.inventory {
-            Some((inventory, connection)) => plan::of_inventory(inventory, connection).await?,
+            Some((inventory, connection)) => {
+                plan::of_inventory(inventory, connection, self.connection.bucket()).await?
+            }
             None => plan::of_listing(&self.connection, &self.storage.settings).await?,
         };
         self.store.plan_parts(self.claim, revision, &parts).await?;

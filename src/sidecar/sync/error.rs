@@ -1,6 +1,7 @@
 //! Why a sync cannot go on, in words for whoever reads its storage's status.
 
 use crate::{
+    object::Bucket,
     s3,
     sidecar::{inventory::InventoryError, items::ReadError},
     storage::MatchError,
@@ -31,6 +32,11 @@ pub enum SyncError {
         "there is no manifest.json under {0}; check the storage's inventory, and whether one was delivered already"
     )]
     InventoryMissing(String),
+    /// An inventory of another bucket: its keys would be linked to objects that are not there.
+    #[error(
+        "the inventory is one of the bucket {0}, and the storage's bucket is {1}; check the storage's inventory"
+    )]
+    InventoryOfOther(String, Bucket),
     /// The filter could not judge a key.
     #[error(transparent)]
     Filter(#[from] MatchError),
@@ -58,7 +64,10 @@ impl SyncError {
             Self::Inventory(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             Self::Sink(error) => error.is_transient(),
-            Self::InventoryMissing(_) | Self::Filter(_) | Self::OutOfOrder(..) => false,
+            Self::InventoryMissing(_)
+            | Self::InventoryOfOther(..)
+            | Self::Filter(_)
+            | Self::OutOfOrder(..) => false,
         }
     }
 

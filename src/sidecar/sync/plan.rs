@@ -5,6 +5,7 @@
 
 use super::{SyncError, scan};
 use crate::{
+    object::{Bucket, ObjectKey},
     s3::{Connection, ListRequest},
     sidecar::inventory::Manifest,
     storage::{Inventory, Settings},
@@ -22,25 +23,35 @@ pub(super) async fn of_listing(connection: &Connection, settings: &Settings) -> 
     Ok(between(&prefix, &cuts))
 }
 
-/// The files of an inventory, each a part; its cursor is the number of lines that were taken.
+/// The files of an inventory, each a part: its cursor is the number of lines that were taken, and in the place of its end
+/// stands the manifest, so that a newer delivery does not come in the middle of a run.
 pub(super) async fn of_inventory(
     inventory: &Inventory,
     connection: &Connection,
+    bucket: &Bucket,
 ) -> Result<Vec<Part>, SyncError> {
-    let manifest = manifest(inventory, connection).await?;
-    let part = |(number, _)| Part { number, after: "0".to_owned(), ..Part::default() };
+    let key = manifest_key(inventory, connection).await?;
+    let manifest = Manifest::read(connection, &key).await?;
+    if manifest.source_bucket() != bucket.as_str() {
+        return Err(SyncError::InventoryOfOther(manifest.source_bucket().to_owned(), bucket.clone()));
+    }
+    let part = |(number, _)| Part {
+        number,
+        after: "0".to_owned(),
+        until: Some(key.as_str().to_owned()),
+        ..Part::default()
+    };
     Ok((0..).zip(manifest.files()).map(part).collect())
 }
 
-/// The manifest itself, or the newest of those that were delivered under its folder.
-pub(super) async fn manifest(inventory: &Inventory, connection: &Connection) -> Result<Manifest, SyncError> {
+/// That of the manifest itself, or of the newest that was delivered under its folder.
+async fn manifest_key(inventory: &Inventory, connection: &Connection) -> Result<ObjectKey, SyncError> {
     let missing = || SyncError::InventoryMissing(String::from(inventory.clone()));
     let key = match inventory.place.strip_suffix('/') {
         None => inventory.place.clone(),
         Some(_) => scan::newest_manifest(connection, &inventory.place).await?.ok_or_else(missing)?,
     };
-    let key = crate::object::ObjectKey::parse(&key).map_err(|_| missing())?;
-    Ok(Manifest::read(connection, &key).await?)
+    ObjectKey::parse(&key).map_err(|_| missing())
 }
 
 async fn is_large(connection: &Connection, prefix: &str) -> Result<bool, SyncError> {

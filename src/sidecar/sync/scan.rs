@@ -1,9 +1,10 @@
 //! Pages of keys, whichever way they come.
 
-use super::{SyncError, plan};
+use super::SyncError;
 use crate::{
+    object::ObjectKey,
     s3::{Connection, ListRequest, Listed},
-    sidecar::inventory::Entries,
+    sidecar::inventory::{Entries, Manifest},
     storage::{Inventory, Settings},
     store::Part,
 };
@@ -70,10 +71,12 @@ impl Pages {
         settings: &Settings,
         part: &Part,
     ) -> Result<Self, SyncError> {
-        let manifest = plan::manifest(inventory, connection).await?;
+        let missing = || SyncError::InventoryMissing(String::from(inventory.clone()));
+        let key = part.until.as_deref().and_then(|key| ObjectKey::parse(key).ok()).ok_or_else(missing)?;
+        let manifest = Manifest::read(connection, &key).await?;
         let file = usize::try_from(part.number).unwrap_or(usize::MAX);
         let mut file = InventoryFile {
-            entries: Entries::open(connection, &manifest, file).await?,
+            entries: Entries::open(connection, &manifest, file).await?.ok_or_else(missing)?,
             prefix: settings.normal_prefix(),
             recursive: settings.recursive,
             lines: 0,

@@ -2,7 +2,7 @@
 
 use mediagate::{
     run::{Counters, RunStatus},
-    storage::{KeyFilter, OnChanged, OnVanished, Settings},
+    storage::{Inventory, KeyFilter, OnChanged, OnVanished, Settings},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -226,4 +226,68 @@ async fn a_cancelled_run_stops_and_a_retry_goes_on_where_it_stopped() {
     let done = bench.runner().run_one(run, CancellationToken::new()).await.unwrap().unwrap();
     assert_eq!((done.status, done.claims), (RunStatus::Completed, 2));
     assert_eq!(bench.linked().await.len(), 5000);
+}
+
+/// In a folder of deliveries the newest counts; its keys are in no order, and what it does not have is not missed.
+#[tokio::test]
+async fn an_inventory_takes_the_place_of_the_listing() {
+    for bench in Bench::both(&[]).await {
+        let lines = |from: usize, to: usize| -> String {
+            let line = |n: usize| format!("\"media\",\"img/{:02}/a+{n}%26.jpg\",\"1\",\"{n:032x}\"\n", n % 7);
+            (from..to).rev().map(line).collect()
+        };
+        let manifest = |files: &[&str], bucket: &str| {
+            let files: Vec<_> = files
+                .iter()
+                .map(|key| serde_json::json!({ "key": key, "size": 1, "MD5checksum": "0" }))
+                .collect();
+            serde_json::json!({
+                "sourceBucket": bucket, "destinationBucket": "arn:aws:s3:::media", "version": "2016-11-30",
+                "creationTimestamp": "1514944800000", "fileFormat": "CSV", "fileSchema": "Bucket, Key, Size, ETag", "files": files,
+            })
+            .to_string()
+        };
+        bench.bucket.put("inv/data/1.csv.gz", gzip(&lines(0, 1500)));
+        bench.bucket.put("inv/data/2.csv.gz", gzip(&lines(1500, 3000)));
+        bench.bucket.put("inv/2026-11-23T01-00Z/manifest.json", manifest(&["inv/data/absent"], "media"));
+        bench.bucket.put(
+            "inv/2026-11-24T01-00Z/manifest.json",
+            manifest(&["inv/data/1.csv.gz", "inv/data/2.csv.gz"], "media"),
+        );
+        let inventory = Some(Inventory::parse("s3://media/inv/").unwrap());
+        let settings = Settings { prefix: Some("img".to_owned()), inventory, ..bench.settings() };
+        let storage = bench.storage(Settings { on_vanished: OnVanished::Mark, ..settings }).await;
+        let run = bench.sync_well(storage).await;
+        assert_eq!((run.counters.listed, run.counters.created), (3000, 3000));
+        let tasks = bench.tasks().await;
+        assert!(tasks.iter().any(|task| task.key == "img/01/a 8&.jpg"), "{}", tasks[0].key);
+        assert_eq!(tasks[0].etag.as_ref().map(String::len), Some(34));
+        bench.bucket.put("inv/2026-11-24T02-00Z/manifest.json", manifest(&["inv/data/2.csv.gz"], "media"));
+        let run = bench.sync_well(storage).await;
+        assert_eq!((run.counters.existed, run.counters.created, run.counters.vanished), (1500, 0, 0));
+        bench.bucket.put("inv/2026-11-24T03-00Z/manifest.json", manifest(&[], "other"));
+        let run = bench.sync(storage).await;
+        assert!(
+            run.error.as_ref().is_some_and(|error| error.contains("one of the bucket other")),
+            "{:?}",
+            run.error
+        );
+        bench
+            .change(storage, |settings| {
+                settings.inventory = Some(Inventory::parse("s3://media/none/").unwrap())
+            })
+            .await;
+        let run = bench.sync(storage).await;
+        assert!(
+            run.error.as_ref().is_some_and(|error| error.contains("no manifest.json under s3://media/none/")),
+            "{:?}",
+            run.error
+        );
+    }
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }

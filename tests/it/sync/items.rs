@@ -125,7 +125,8 @@ async fn a_large_file_is_read_in_steps_and_completed_after_a_break() {
             break;
         }
     }
-    drop((work, runner));
+    drop(work);
+    drop(runner);
     let half = bench.tasks().await.len();
     assert!(half < 30_000, "{half}");
     let bench = bench.an_hour_later(&folder).await;
