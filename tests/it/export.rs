@@ -4,6 +4,7 @@ mod faults;
 mod kept;
 mod killed;
 mod runs;
+mod shared;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
