@@ -52,6 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gateway",
             "lifecycle",
             "object",
+            "run",
             "s3",
             "sidecar",
             "storage",

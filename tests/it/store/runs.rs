@@ -16,7 +16,7 @@ use mediagate::{
 
 use super::new_storage;
 
-pub async fn suite(store: &Store) {
+pub(super) async fn suite(store: &Store) {
     a_storage_has_one_open_run(store).await;
     a_claim_passes_on_and_the_loser_is_refused(store).await;
     runs_are_cancelled_and_opened_again(store).await;
