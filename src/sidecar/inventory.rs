@@ -106,7 +106,7 @@ fn checksum_key(key: &ObjectKey) -> Option<ObjectKey> {
 
 /// Whether it is the MD5 of the text, in hexadecimal digits.
 fn is_sum_of(sum: &[u8], text: &[u8]) -> bool {
-    let digits = Md5::digest(text).iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"));
+    let digits = format!("{:032x}", u128::from_be_bytes(Md5::digest(text).into()));
     sum.trim_ascii().eq_ignore_ascii_case(digits.as_bytes())
 }
 
