@@ -16,8 +16,8 @@
 //! | [`access`] | who may ask: client addresses, networks, tokens; pure, time is an argument |
 //! | [`s3`] | signing, reading, credentials |
 //! | [`egress`] | outgoing connections |
-//! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview |
-//! | [`store`] | state in SQL over SQLite or PostgreSQL: storages, revocations; secrets sealed |
+//! | [`sidecar`] | what is done with a bucket beside serving it: connect, examine, preview, sync |
+//! | [`store`] | state in SQL over SQLite or PostgreSQL: storages, runs, links, tasks, revocations; secrets sealed |
 //! | [`storage`] | the noun: what a person sets of a bucket, and what the last sync left |
 //! | [`annotation`] | the noun: what an annotation application says of an annotation, to the byte |
 //! | [`run`] | the noun: one execution of a sync or an export |
@@ -40,6 +40,27 @@
 //! Each stage takes proof and returns proof; errors leave through one table, [`gateway::Error`]. Permits and the tally of
 //! what was sent live inside the response body, so that they end with its last byte, or when the client leaves. Nothing
 //! on this way writes to a database, spawns, or buffers a body.
+//!
+//! A token that names a task and no objects asks [`gateway::links`] what that task mentions, which asks the store once and
+//! then remembers: the one place where a request may wait for the database.
+//!
+//! # The way of a sync
+//!
+//! Whoever wants a sync puts a [`run::Run`] into the store; a [`sidecar::Runner`] of any process claims it under a lease. Every
+//! write of its work names the claim's number, so that a process which lost it writes nothing more, and is one transaction
+//! with how far the work is, so that nothing is done twice or left out, whatever is killed whenever.
+//!
+//! The keys come from one of three sources, and what follows is the same for all:
+//!
+//! * **Listing**, the usual one: parts by ranges of keys, beside which the links of the same range are read, so that what is
+//!   gone shows without anything being remembered ([`sidecar::sync`]).
+//! * **S3 Inventory**, for tens of millions of objects: its files are the parts, its lines the pages. It is a day old and in no
+//!   order, so that links are looked up by key and nothing is found missing.
+//! * **Event messages** (SQS) would be a third, and are not built: a part without end whose pages are batches of messages, looked
+//!   up by key as those of an inventory, and acknowledged behind the step that has them. They come more than once and in no
+//!   order, which links by key and version bear, and some get lost, so that a scheduled listing stays.
+//!
+//! Tasks go to a [`sidecar::sync::TaskSink`]: the store's own, or one of another application.
 //!
 //! # What changes while it runs
 //!

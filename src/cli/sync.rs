@@ -82,7 +82,11 @@ impl RunArgs {
         let run = loop {
             tokio::select! {
                 done = &mut work => break done?,
-                () = tokio::time::sleep(OFTEN) => shown.look(&store.run(queued.id).await?),
+                () = tokio::time::sleep(OFTEN) => {
+                    if let Some(run) = store.run(queued.id).await? {
+                        shown.show(&Told::of(&run));
+                    }
+                }
             }
         };
         // Another process may have taken it first.
@@ -217,12 +221,6 @@ impl Shown {
         bar.set_prefix(storage.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
         Self { bar, storage: storage.to_owned(), is_terminal }
-    }
-
-    fn look(&self, run: &Option<Run>) {
-        if let Some(run) = run {
-            self.show(&Told::of(run));
-        }
     }
 
     fn show(&self, told: &Told) {

@@ -45,12 +45,11 @@ impl Links {
     pub async fn expect(&self, task: &TaskId, object: &ObjectUri) -> Result<Arc<Mentioned>, Error> {
         let refused = Error::Access(access::Error::ObjectNotGranted);
         let Some(number) = TaskNumber::of(task) else { return Err(refused) };
-        let mentioned = match self.known.get(&number).await {
-            Some(mentioned) => mentioned,
-            None => {
-                let asked = self.known.try_get_with(number, self.ask(number)).await;
-                asked.map_err(Error::LinksUnavailable)?
-            }
+        let mentioned = if let Some(mentioned) = self.known.get(&number).await {
+            mentioned
+        } else {
+            let asked = self.known.try_get_with(number, self.ask(number)).await;
+            asked.map_err(Error::LinksUnavailable)?
         };
         if mentioned.objects.binary_search(object).is_ok() { Ok(mentioned) } else { Err(refused) }
     }

@@ -6,15 +6,19 @@ use std::time::SystemTime;
 
 use aws_sdk_s3::{
     error::BoxError,
-    operation::list_objects_v2::ListObjectsV2Output,
+    operation::list_objects_v2::{ListObjectsV2, ListObjectsV2Output},
     types::{CommonPrefix, Object as SdkObject, ServerSideEncryption},
 };
 use aws_smithy_runtime_api::client::{
     interceptors::{Intercept, context::AfterDeserializationInterceptorContextRef, dyn_dispatch_hint},
+    orchestrator::HttpResponse,
     runtime_components::RuntimeComponents,
+    runtime_plugin::RuntimePlugin as _,
+    ser_de::{DeserializeResponse as _, SharedResponseDeserializer},
 };
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::{body::SdkBody, config_bag::ConfigBag};
 use bytes::Bytes;
+use http::StatusCode;
 use memchr::memmem;
 
 use super::{Connection, Error, Inner, metrics::Operation, sdk};
@@ -160,6 +164,23 @@ impl PutOptions {
 
 /// What goes in one request; past it a broken connection costs too much.
 const LARGEST_AT_ONCE: usize = 16 * 1024 * 1024;
+
+impl ListPage {
+    /// Reads the text of an answer as [`Connection::list`] does, without asking anyone.
+    pub fn read(text: &[u8], request: &ListRequest<'_>) -> Result<Self, Error> {
+        let answer = HttpResponse::new(StatusCode::OK.into(), SdkBody::from(text.to_vec()));
+        let operation = ListObjectsV2::new().config().ok_or(Error::AnswerMalformed)?;
+        let reader = operation.load::<SharedResponseDeserializer>().ok_or(Error::AnswerMalformed)?;
+        let output = reader
+            .deserialize_nonstreaming_with_config(&answer, &ConfigBag::base())
+            .map_err(|_| Error::AnswerMalformed)?;
+        let listing: ListObjectsV2Output = output.downcast().map_err(|_| Error::AnswerMalformed)?;
+        if !is_whole(text, listing.contents(), listing.common_prefixes()) {
+            return Err(Error::AnswerMalformed);
+        }
+        page(listing, request).ok_or(Error::AnswerMalformed)
+    }
+}
 
 /// `None` where the page contradicts the request or itself.
 fn page(listing: ListObjectsV2Output, request: &ListRequest<'_>) -> Option<ListPage> {

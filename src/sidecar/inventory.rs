@@ -106,7 +106,7 @@ fn checksum_key(key: &ObjectKey) -> Option<ObjectKey> {
 
 /// Whether it is the MD5 of the text, in hexadecimal digits.
 fn is_sum_of(sum: &[u8], text: &[u8]) -> bool {
-    let digits: String = Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = format!("{:032x}", u128::from_be_bytes(Md5::digest(text).into()));
     sum.trim_ascii().eq_ignore_ascii_case(digits.as_bytes())
 }
 

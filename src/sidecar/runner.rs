@@ -106,7 +106,7 @@ impl Runner {
         if let Some(claimed) =
             self.0.store.claim_run(&self.0.name, self.0.host.config().lease, Some(run)).await?
         {
-            self.0.work(claimed, &stop).await;
+            Box::pin(self.0.work(claimed, &stop)).await;
         }
         self.0.store.run(run).await
     }
@@ -118,7 +118,7 @@ impl Runner {
             match self.0.store.claim_run(&self.0.name, config.lease, None).await {
                 Ok(Some(claimed)) => {
                     let (inner, stop) = (Arc::clone(&self.0), stop.clone());
-                    running.spawn(async move { inner.work(claimed, &stop).await });
+                    running.spawn(async move { Box::pin(inner.work(claimed, &stop)).await });
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -150,9 +150,9 @@ impl Inner {
         self.metrics.active.with_label_values(&[job.as_str()]).dec();
         let ending = match done {
             Ok(Ok(())) => Ending::Completed,
-            Ok(Err(RunError::Sync(error))) if error.is_claim_lost() => return self.lost(claim),
+            Ok(Err(RunError::Sync(error))) if error.is_claim_lost() => return Self::lost(claim),
             Ok(Err(RunError::Store(store::Error::ClaimLost))) | Err(Interruption::Lost) => {
-                return self.lost(claim);
+                return Self::lost(claim);
             }
             Ok(Err(error)) => {
                 tracing::error!(
@@ -237,7 +237,7 @@ impl Inner {
         }
     }
 
-    fn lost(&self, claim: Claim) {
+    fn lost(claim: Claim) {
         tracing::warn!(run.id = claim.run.0, claim = claim.number, "run was taken over by another sidecar");
     }
 

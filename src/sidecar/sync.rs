@@ -9,13 +9,6 @@
 //! An inventory has no such order: with it, nothing is found missing.
 //!
 //! Tasks go to a [`TaskSink`], which keeps its protocol with the application to itself.
-//!
-//! # What is not here yet
-//!
-//! S3 can send a message for each new object to a queue (SQS). A reader of such messages would fit beside [`scan`]: a part
-//! without end whose pages are batches of messages, looked up by their keys as those of an inventory are, and acknowledged
-//! after the step that has them. Messages come at least once and in no order, which links by key and version allow for;
-//! they can get lost, too, so that a scheduled sync stays the way to be sure.
 
 mod error;
 mod judge;

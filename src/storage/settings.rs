@@ -11,6 +11,7 @@ use crate::{id::ProjectId, object::Bucket};
 /// Everything but the keys. Fields that only one direction has are ignored in the other.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a form, each by itself")]
 pub struct Settings {
     /// The project of the annotation application that it belongs to; absent: all of them.
     pub project: Option<ProjectId>,

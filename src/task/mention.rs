@@ -23,10 +23,10 @@ pub struct Mention {
 pub fn mentions(text: &str) -> Vec<Mention> {
     let trimmed = text.trim();
     let start = text.len() - text.trim_start().len();
-    if let Ok(object) = ObjectUri::parse(trimmed) {
-        if !looks_like_markup(trimmed) {
-            return vec![Mention { object, place: start..start + trimmed.len() }];
-        }
+    if let Ok(object) = ObjectUri::parse(trimmed)
+        && !looks_like_markup(trimmed)
+    {
+        return vec![Mention { object, place: start..start + trimmed.len() }];
     }
     let mut found = Vec::new();
     let mut from = 0;

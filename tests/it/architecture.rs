@@ -56,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gateway",
             "lifecycle",
             "object",
+            "run",
             "s3",
             "sidecar",
             "storage",

@@ -31,6 +31,7 @@ pub(super) enum StorageAnswer {
 
 /// A source storage.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "Label Studio's switches, one by one")]
 pub(in crate::control) struct ImportStorage {
     id: i64,
     r#type: &'static str,

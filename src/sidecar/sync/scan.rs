@@ -193,7 +193,7 @@ pub(super) async fn newest_manifest(
             let name = prefix.strip_prefix(folder).unwrap_or_default();
             name.starts_with(|c: char| c.is_ascii_digit()) && name.ends_with("Z/")
         };
-        newest = page.prefixes.into_iter().filter(dated).last().or(newest);
+        newest = page.prefixes.into_iter().rfind(dated).or(newest);
         continuation = page.next;
         if continuation.is_none() {
             return Ok(newest.map(|folder| format!("{folder}manifest.json")));

@@ -382,3 +382,21 @@ async fn a_preflight_is_asked_as_a_browser_would() {
     }
     assert!(!Preflight::default().allows_get(ORIGIN));
 }
+
+/// The text of an answer by itself is read as the answer is.
+#[test]
+fn pages_are_read_from_their_text() {
+    let text = |next: &str, items: &str| format!("<ListBucketResult>{next}{items}</ListBucketResult>");
+    let object = "<Contents><Key>a/b&amp;c</Key><Size>3</Size><ETag>\"e\"</ETag></Contents>";
+    let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
+    let request = ListRequest { prefix: "a/", recursive: true, page_size: 10, continuation: Some("s") };
+    let page = ListPage::read(text(more, object).as_bytes(), &request).unwrap();
+    assert_eq!((page.objects[0].key.as_str(), page.objects[0].size), ("a/b&c", 3));
+    assert_eq!(page.next.as_deref(), Some("t"));
+    let again = ListRequest { continuation: Some("t"), ..request };
+    assert!(ListPage::read(text(more, object).as_bytes(), &again).is_err(), "the same page for ever");
+    for cut in 0..text(more, object).len() {
+        let page = ListPage::read(&text(more, object).as_bytes()[..cut], &request);
+        assert!(matches!(page, Err(mediagate::s3::Error::AnswerMalformed)), "{cut}: {page:?}");
+    }
+}

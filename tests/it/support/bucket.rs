@@ -8,7 +8,7 @@ use std::{
     ops::Bound,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -44,7 +44,6 @@ pub struct MemoryBucket {
     objects: Objects,
     /// Of a thousand requests, how many fail.
     faults: Arc<AtomicU32>,
-    requests: Arc<AtomicUsize>,
     accepting: AbortHandle,
 }
 
@@ -63,15 +62,13 @@ impl MemoryBucket {
         let service = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (faults, requests) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (failing, counted) = (Arc::clone(&faults), Arc::clone(&requests));
+        let faults = Arc::new(AtomicU32::new(0));
+        let failing = Arc::clone(&faults);
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let (service, failing, counted) =
-                    (service.clone(), Arc::clone(&failing), Arc::clone(&counted));
+                let (service, failing) = (service.clone(), Arc::clone(&failing));
                 let service = service_fn(move |request: Request<Incoming>| {
-                    counted.fetch_add(1, Ordering::Relaxed);
                     let fault = Fault::drawn(failing.load(Ordering::Relaxed));
                     let answer = Service::call(&service, request);
                     async move { fault.befall(answer).await }
@@ -82,7 +79,7 @@ impl MemoryBucket {
                 );
             }
         });
-        Self { address, objects, faults, requests, accepting: accepting.abort_handle() }
+        Self { address, objects, faults, accepting: accepting.abort_handle() }
     }
 
     /// `http://127.0.0.1:port`.
@@ -113,11 +110,6 @@ impl MemoryBucket {
     /// Lets this many of a thousand requests fail: with a 500, a broken connection, half a page, or late.
     pub fn fail(&self, of_a_thousand: u32) {
         self.faults.store(of_a_thousand, Ordering::Relaxed);
-    }
-
-    /// How many requests came.
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
     }
 }
 
@@ -274,5 +266,5 @@ impl S3 for Keys {
 
 fn etag(bytes: &Bytes) -> ETag {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    ETag::Strong(hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    ETag::Strong(hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat())
 }

@@ -46,7 +46,7 @@ pub(super) async fn sync(gateway: &Gateway) -> Value {
     serde_json::from_str(data).unwrap()
 }
 
-fn token(claims: Value) -> String {
+fn token(claims: &Value) -> String {
     let mut all = json!({ "aud": "mediagate", "exp": now() + 3600 });
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     sign(&all)
@@ -68,7 +68,7 @@ async fn a_token_with_a_task_covers_exactly_what_the_task_mentions() {
     let gateway = gateway(&bucket, "import = \"tasks\"\nfilter = \"tasks/\"").await;
     let run = sync(&gateway).await;
     assert_eq!((&run["status"], &run["counters"]["created"]), (&"completed".into(), &2.into()));
-    let of_task = token(json!({ "task": 1 }));
+    let of_task = token(&json!({ "task": 1 }));
     for (path, want) in [
         ("/media/media/img/1.jpg", 200),
         ("/media/media/img/2.jpg", 200),
@@ -93,7 +93,7 @@ async fn a_token_with_a_task_covers_exactly_what_the_task_mentions() {
         json!({ "task": 1, "project": 2 }),
         json!({ "task": 1, "objects": [] }),
     ] {
-        let (got, code) = status(&gateway, &token(claims.clone()), "/media/media/img/1.jpg").await;
+        let (got, code) = status(&gateway, &token(&claims), "/media/media/img/1.jpg").await;
         assert_eq!((got, code.as_str()), (403, "object_not_granted"), "{claims}");
     }
 }
@@ -114,7 +114,7 @@ async fn a_task_opens_no_other_projects_storage() {
     }
     let gateway = Gateway::start(&config).await;
     sync(&gateway).await;
-    let token = token(json!({ "task": 1 }));
+    let token = token(&json!({ "task": 1 }));
     assert_eq!(status(&gateway, &token, "/media/secret/img/1.jpg").await.1, "object_not_granted");
     assert_eq!(status(&gateway, &token, "/media/shared/img/1.jpg").await.0, 200);
 }

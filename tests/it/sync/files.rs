@@ -274,7 +274,7 @@ async fn an_inventory_takes_the_place_of_the_listing() {
         );
         bench
             .change(storage, |settings| {
-                settings.inventory = Some(Inventory::parse("s3://media/none/").unwrap())
+                settings.inventory = Some(Inventory::parse("s3://media/none/").unwrap());
             })
             .await;
         let run = bench.sync(storage).await;

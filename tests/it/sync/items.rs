@@ -108,8 +108,10 @@ async fn a_changed_file_updates_its_tasks_where_that_is_asked_for() {
 #[tokio::test]
 async fn a_large_file_is_read_in_steps_and_completed_after_a_break() {
     let (bench, folder) = Bench::on_disk([]).await;
-    let lines: String =
-        (0..30_000).map(|n| format!("{{\"n\": {n}, \"text\": \"{}\"}}\n", "x".repeat(100))).collect();
+    let lines = (0..30_000)
+        .map(|n| format!("{{\"n\": {n}, \"text\": \"{}\"}}\n", "x".repeat(100)))
+        .collect::<Vec<_>>()
+        .concat();
     bench.bucket.put("big.jsonl", lines);
     let storage = storage(&bench).await;
     let run = bench.queue(storage).await;

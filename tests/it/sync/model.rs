@@ -119,5 +119,5 @@ fn name(key: u8) -> String {
 
 /// As many lines as its number, plus one.
 fn content(body: u8) -> String {
-    (0..=body).map(|line| format!("{{\"body\": {body}, \"line\": {line}}}\n")).collect()
+    (0..=body).map(|line| format!("{{\"body\": {body}, \"line\": {line}}}\n")).collect::<Vec<_>>().concat()
 }
