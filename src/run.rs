@@ -27,6 +27,8 @@ pub struct Run {
     pub is_cancelling: bool,
     /// How often it was claimed: once, and again after each loss of a sidecar and each retry.
     pub claims: i64,
+    /// Which of the storage's runs it is, from 1.
+    pub attempt: i64,
     /// What it found and did so far.
     pub counters: Counters,
     /// Why it failed, for a person to read.

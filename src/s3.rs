@@ -52,7 +52,7 @@ pub use window::{MAX_TTL, MIN_TTL};
 use credentials::{Credentials, Means};
 pub(crate) use endpoint::partition;
 
-use endpoint::{Endpoint, encode};
+use endpoint::Endpoint;
 use metrics::{Operation, StorageMetrics};
 use request::Question;
 use sign::Signer;
@@ -223,14 +223,6 @@ impl Connection {
         let path = self.0.endpoint.object_path(key);
         let answer = self.0.ask(Question::new(Operation::Head, &path)).await?;
         ObjectMeta::read(answer.status(), answer.headers(), None)
-    }
-
-    /// Lists at most one key under the prefix, to see whether the bucket answers us.
-    pub async fn probe(&self, prefix: &str) -> Result<(), Error> {
-        let query = format!("list-type=2&max-keys=1&prefix={}", encode(prefix));
-        let path = self.0.endpoint.bucket_path();
-        let question = Question { query: &query, ..Question::new(Operation::List, path) };
-        self.0.ask(question).await.map(drop)
     }
 
     /// Whether requests can be signed now.

@@ -262,6 +262,9 @@ impl Inner {
         let Ok(Some(run)) = self.store.run(run).await else { return };
         self.metrics.ended.with_label_values(&[run.job.as_str(), run.status.as_str()]).inc();
         self.metrics.count(&run);
+        if let Err(error) = self.store.drop_old_runs(run.storage, KEPT).await {
+            tracing::debug!(%error, "old runs stay a while longer");
+        }
         let counters = run.counters;
         let duration =
             run.started_at.zip(run.ended_at).and_then(|(start, end)| end.duration_since(start).ok());
@@ -317,6 +320,8 @@ async fn connect_inventory(
     Ok(Some((inventory, connection)))
 }
 
+/// Runs of a storage that are remembered.
+const KEPT: i64 = 200;
 /// How often runs of other processes are looked for.
 const POLL: Duration = Duration::from_secs(1);
 /// How often schedules are looked at; the shortest pause is longer.

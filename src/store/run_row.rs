@@ -12,7 +12,7 @@ use crate::{
 macro_rules! run_query {
     ($condition:literal) => {
         concat!(
-            "SELECT runs.id, storage, job, asked_by, status, cancelling, claims, error, created_at, started_at, \
+            "SELECT runs.id, storage, job, asked_by, status, cancelling, claims, attempt, error, created_at, started_at, \
              last_ping, ended_at, COALESCE(listed, 0) AS listed, COALESCE(matched, 0) AS matched, \
              COALESCE(existed, 0) AS existed, COALESCE(created, 0) AS created, COALESCE(updated, 0) AS updated, \
              COALESCE(changed, 0) AS changed, COALESCE(vanished, 0) AS vanished, COALESCE(failed, 0) AS failed \
@@ -36,6 +36,7 @@ pub(super) struct RunRow {
     status: String,
     cancelling: bool,
     claims: i64,
+    attempt: i64,
     error: Option<String>,
     created_at: i64,
     started_at: Option<i64>,
@@ -57,6 +58,7 @@ impl RunRow {
             status: word(&self.status).ok_or(malformed("status"))?,
             is_cancelling: self.cancelling,
             claims: self.claims,
+            attempt: self.attempt,
             counters: self.counters,
             error: self.error,
             created_at: from_micros(self.created_at),
@@ -85,6 +87,7 @@ where
             status: row.try_get("status")?,
             cancelling: row.try_get("cancelling")?,
             claims: row.try_get("claims")?,
+            attempt: row.try_get("attempt")?,
             error: row.try_get("error")?,
             created_at: row.try_get("created_at")?,
             started_at: row.try_get("started_at")?,

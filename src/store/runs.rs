@@ -207,6 +207,21 @@ impl Store {
         Ok(rows.into_iter().map(fault).collect())
     }
 
+    /// Drops all but the newest of a storage's runs that have ended.
+    pub async fn drop_old_runs(&self, storage: StorageId, kept: i64) -> Result<(), Error> {
+        self.bounded(async {
+            let mut tx = self.0.pool.begin().await?;
+            // The runs themselves last, since the others are found by them.
+            for text in [DROP_OLD_PARTS, DROP_OLD_FAULTS, DROP_OLD_RUNS] {
+                on!(&mut tx, tx => {
+                    sqlx::query(text).bind(storage.0).bind(kept).execute(&mut **tx).await.map(drop)
+                })?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
     async fn of_claim(&self, claim: Claim, text: &'static str, reason: Option<String>) -> Result<(), Error> {
         let affected = self
             .bounded(async {
@@ -296,8 +311,9 @@ fn length(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
-const ENQUEUE: &str = "INSERT INTO runs (storage, job, asked_by, status, created_at) \
-                       SELECT id, $2, $3, 'queued', $4 FROM storages WHERE id = $1 AND NOT absent \
+const ENQUEUE: &str = "INSERT INTO runs (storage, job, asked_by, status, created_at, attempt) \
+                       SELECT id, $2, $3, 'queued', $4, \
+                       COALESCE((SELECT MAX(attempt) FROM runs WHERE storage = $1), 0) + 1 FROM storages WHERE id = $1 AND NOT absent \
                        AND NOT EXISTS (SELECT 1 FROM runs WHERE storage = $1 AND job = $2 AND created_at > $5) \
                        ON CONFLICT (storage) WHERE status IN ('queued', 'in_progress') DO NOTHING RETURNING id";
 /// The run that waits longest, of those that nobody holds.
@@ -333,5 +349,17 @@ const CANCEL: &str = "UPDATE runs SET cancelling = TRUE, \
                       WHERE id = $1 AND status IN ('queued', 'in_progress')";
 const REOPEN: &str = "UPDATE runs SET status = 'queued', cancelling = FALSE, error = NULL, ended_at = NULL, \
                       last_ping = $2 WHERE id = $1 AND status IN ('failed', 'cancelled')";
+macro_rules! old_runs {
+    ($statement:literal) => {
+        concat!(
+            $statement,
+            " (SELECT id FROM runs WHERE storage = $1 AND ended_at IS NOT NULL \
+             AND id <= (SELECT id FROM runs WHERE storage = $1 ORDER BY id DESC LIMIT 1 OFFSET $2))"
+        )
+    };
+}
+const DROP_OLD_PARTS: &str = old_runs!("DELETE FROM run_parts WHERE run IN");
+const DROP_OLD_FAULTS: &str = old_runs!("DELETE FROM run_faults WHERE run IN");
+const DROP_OLD_RUNS: &str = old_runs!("DELETE FROM runs WHERE id IN");
 const FAULTS: &str = "SELECT key, row_index, line, reason FROM run_faults WHERE run = $1 \
                       ORDER BY key, row_index LIMIT $2";

@@ -19,8 +19,8 @@ impl Store {
     pub async fn sync_states(&self, storages: &[StorageId]) -> Result<HashMap<StorageId, SyncState>, Error> {
         let mut states = HashMap::with_capacity(storages.len());
         for storage in storages {
-            if let Some((run, attempts)) = self.last_run(*storage).await? {
-                states.insert(*storage, self.state_of(&run, attempts).await?);
+            if let Some(run) = self.last_run(*storage).await? {
+                states.insert(*storage, self.state_of(&run).await?);
             }
         }
         Ok(states)
@@ -31,21 +31,19 @@ impl Store {
         Ok(self.sync_states(&[storage]).await?.remove(&storage).unwrap_or_default())
     }
 
-    async fn last_run(&self, storage: StorageId) -> Result<Option<(Run, i64)>, Error> {
+    async fn last_run(&self, storage: StorageId) -> Result<Option<Run>, Error> {
         let text = run_query!("WHERE storage = $1 ORDER BY runs.id DESC LIMIT 1");
-        let (row, (attempts,)): (Option<RunRow>, (i64,)) = self
+        let row: Option<RunRow> = self
             .bounded(async {
                 let row =
                     on!(&self.0.pool, pool => sqlx::query_as(text).bind(storage.0).fetch_optional(pool).await)?;
-                let attempts =
-                    on!(&self.0.pool, pool => sqlx::query_as(ATTEMPTS).bind(storage.0).fetch_one(pool).await)?;
-                Ok((row, attempts))
+                Ok(row)
             })
             .await?;
-        row.map(|row| Ok((row.into_run()?, attempts))).transpose()
+        row.map(RunRow::into_run).transpose()
     }
 
-    async fn state_of(&self, run: &Run, attempts: i64) -> Result<SyncState, Error> {
+    async fn state_of(&self, run: &Run) -> Result<SyncState, Error> {
         let faults = match run.counters.failed {
             0 => Vec::new(),
             _ => self.faults(run.id, SHOWN).await?,
@@ -66,17 +64,17 @@ impl Store {
             last_sync_count: run.started_at.map(|_| run.counters.created),
             last_sync_job: Some(run.id.to_string()),
             traceback: (!sentences.is_empty()).then(|| sentences.join("\n")),
-            meta: meta(run, attempts, is_complete),
+            meta: meta(run, is_complete),
         })
     }
 }
 
 /// Label Studio's keys, and our counters beside them.
-fn meta(run: &Run, attempts: i64, is_complete: bool) -> Map<String, Value> {
+fn meta(run: &Run, is_complete: bool) -> Map<String, Value> {
     let counters = run.counters;
     let mut meta = Map::new();
     let mut set = |key: &str, value: Value| meta.insert(key.to_owned(), value);
-    set("attempts", json!(attempts));
+    set("attempts", json!(run.attempt));
     set("time_queued", time(Some(run.created_at)));
     if let Some(started_at) = run.started_at {
         let until = run.ended_at.or(run.last_ping).unwrap_or(started_at);
@@ -119,6 +117,5 @@ fn time(time: Option<SystemTime>) -> Value {
     })
 }
 
-const ATTEMPTS: &str = "SELECT COUNT(*) FROM runs WHERE storage = $1";
 /// Of what was refused, as many as a person reads in a list of storages.
 const SHOWN: i64 = 20;

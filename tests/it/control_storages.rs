@@ -104,7 +104,21 @@ async fn a_source_is_answered_with_label_studios_fields_and_defaults_in_its_orde
         "recursive_scan",
         "project",
     ];
-    let ours = ["name", "origin", "public_endpoint", "addressing", "delivery", "rules", "allow", "deny"];
+    let ours = [
+        "name",
+        "origin",
+        "public_endpoint",
+        "addressing",
+        "delivery",
+        "rules",
+        "allow",
+        "deny",
+        "sync_every",
+        "on_changed",
+        "on_vanished",
+        "duplicates",
+        "inventory",
+    ];
     assert_eq!(names(&made), [&label_studio[..], &ours[..]].concat());
     let mut storage = body(&made);
     let created_at = storage["created_at"].take();
@@ -405,9 +419,10 @@ async fn sync_is_honest() {
     let control = ControlPort::start().await;
     let path = source(&control, json!({})).await;
     let answer = control.ask("POST", &format!("{path}/sync")).await;
+    assert_eq!(answer.status, 400);
     assert_eq!(
-        (answer.status, &body(&answer)["detail"]),
-        (400, &json!("sync is not available in this version"))
+        body(&answer)["validation_errors"],
+        json!({ "bucket": ["There is nothing to sync; set a bucket."] })
     );
     let path = source(&control, json!({ "synchronizable": false })).await;
     let id = path.rsplit('/').next().unwrap();

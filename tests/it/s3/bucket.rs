@@ -389,7 +389,13 @@ fn pages_are_read_from_their_text() {
     let text = |next: &str, items: &str| format!("<ListBucketResult>{next}{items}</ListBucketResult>");
     let object = "<Contents><Key>a/b&amp;c</Key><Size>3</Size><ETag>\"e\"</ETag></Contents>";
     let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
-    let request = ListRequest { prefix: "a/", recursive: true, page_size: 10, continuation: Some("s") };
+    let request = ListRequest {
+        prefix: "a/",
+        recursive: true,
+        page_size: 10,
+        continuation: Some("s"),
+        start_after: None,
+    };
     let page = ListPage::read(text(more, object).as_bytes(), &request).unwrap();
     assert_eq!((page.objects[0].key.as_str(), page.objects[0].size), ("a/b&c", 3));
     assert_eq!(page.next.as_deref(), Some("t"));

@@ -50,6 +50,12 @@ async fn a_storage_has_one_open_run(store: &Store) {
     let queued = RunFilter { status: Some(RunStatus::Queued), ..of_storage };
     assert_eq!(store.runs(&queued).await.unwrap()[0].id, third.run.id);
     store.cancel_run(third.run.id).await.unwrap().unwrap();
+    store.drop_old_runs(storage, 1).await.unwrap();
+    let ids: Vec<RunId> = store.runs(&of_storage).await.unwrap().iter().map(|run| run.id).collect();
+    assert_eq!(ids, [third.run.id]);
+    let fourth = store.enqueue_run(storage, Job::Sync, Trigger::Api).await.unwrap().run;
+    assert_eq!(fourth.attempt, 3, "what was dropped still counts");
+    store.cancel_run(fourth.id).await.unwrap().unwrap();
 }
 
 async fn a_claim_passes_on_and_the_loser_is_refused(store: &Store) {

@@ -15,6 +15,8 @@ CREATE TABLE runs (
     storage BIGINT NOT NULL,
     job TEXT NOT NULL CHECK (job IN ('sync', 'export')),
     asked_by TEXT NOT NULL,
+    -- Which of the storage's runs it is, from 1; old ones are dropped.
+    attempt BIGINT NOT NULL,
     status TEXT NOT NULL,
     cancelling BOOLEAN NOT NULL DEFAULT FALSE,
     -- Counts the claims; whoever holds an older one is refused.
