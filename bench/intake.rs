@@ -35,11 +35,11 @@ async fn main() {
     for clients in [1, 16, 64] {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("state.db").display());
-        measure("SQLite", &url, clients).await;
+        Box::pin(measure("SQLite", &url, clients)).await;
     }
     if let Ok(url) = std::env::var("MEDIAGATE_BENCH_POSTGRES") {
         for clients in [1, 16, 64] {
-            measure("PostgreSQL", &url, clients).await;
+            Box::pin(measure("PostgreSQL", &url, clients)).await;
         }
     }
 }

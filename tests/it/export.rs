@@ -6,7 +6,7 @@ mod killed;
 mod runs;
 mod shared;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
@@ -78,20 +78,20 @@ impl Export {
 
     /// The objects under a prefix by their keys.
     fn objects(&self) -> BTreeMap<String, String> {
-        objects(self.s3.bucket(BUCKET))
+        objects(&self.s3.bucket(BUCKET))
     }
 }
 
-fn objects(root: PathBuf) -> BTreeMap<String, String> {
+fn objects(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if !path.file_name().unwrap().to_str().unwrap().starts_with('.') {
-                let key = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                let key = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
                 found.insert(key, fs::read_to_string(&path).unwrap());
             }
         }

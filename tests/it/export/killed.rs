@@ -5,12 +5,12 @@ use std::{
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{ANNOTATIONS, BUCKET, TARGETS, annotation, ask, fields, objects, until, value};
 use crate::support::{
@@ -39,6 +39,7 @@ struct Program {
 
 /// Two states of each annotation are sent, the newer first as often as last, and some are sent twice; whoever gets no
 /// answer sends again.
+#[expect(clippy::print_stdout, reason = "the figures are what the long one is run for")]
 async fn survive(annotations: i64, kills: u64) {
     let s3 = S3Server::start().await;
     s3.bucket(BUCKET);
@@ -71,7 +72,7 @@ async fn survive(annotations: i64, kills: u64) {
     s3.recover();
     let limit = Duration::from_mins(1) + Duration::from_millis(10) * u32::try_from(annotations).unwrap();
     tokio::time::timeout(limit, written(program.admin)).await.expect("all is written in time");
-    let objects = objects(s3.bucket(BUCKET));
+    let objects = objects(&s3.bucket(BUCKET));
     assert_eq!(objects.len(), usize::try_from(annotations).unwrap());
     for id in 0..annotations {
         assert_eq!(value(&objects[&format!("out/{id}")]), format!("new-{id}"));

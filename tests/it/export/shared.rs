@@ -26,7 +26,7 @@ async fn two_gateways_share_the_work() {
         assert_eq!(ask(address, "POST", ANNOTATIONS, &json!(batch)).await.unwrap().status, 200);
     }
     export.until_written().await;
-    assert_eq!(objects(export.s3.bucket(BUCKET)).len(), 400);
+    assert_eq!(objects(&export.s3.bucket(BUCKET)).len(), 400);
     let mut puts = BTreeMap::new();
     for seen in export.s3.seen() {
         if seen.method == http::Method::PUT && !seen.uri.path().contains("probe") {
@@ -44,14 +44,14 @@ async fn two_gateways_share_the_work() {
     let newer = annotation(7, 1, "newer");
     assert_eq!(ask(second.admin, "POST", ANNOTATIONS, &newer).await.unwrap().status, 200);
     until("the newer state is there", async || {
-        (value(&objects(export.s3.bucket(BUCKET))["out/7"]) == "newer").then_some(())
+        (value(&objects(&export.s3.bucket(BUCKET))["out/7"]) == "newer").then_some(())
     })
     .await;
     let moved = fields(&export.s3, &json!({ "prefix": "moved" }));
     export.done("PATCH", &format!("{TARGETS}/{id}"), &moved).await;
     assert_eq!(ask(second.admin, "POST", ANNOTATIONS, &annotation(8, 1, "newer")).await.unwrap().status, 200);
     until("it goes where the storage says now", async || {
-        objects(export.s3.bucket(BUCKET)).contains_key("moved/8").then_some(())
+        objects(&export.s3.bucket(BUCKET)).contains_key("moved/8").then_some(())
     })
     .await;
 }
