@@ -24,8 +24,18 @@ class Gateway:
         }
         self.file = folder / "mediagate.toml"
         self.write(self.config)
-        self.program = Program("mediagate", [BINARY, "serve", "--config", str(self.file)], folder)
+        self.start()
         wait_until("the gateway is ready", self.ready, program=self.program)
+
+    def start(self) -> None:
+        """Starts the program without waiting for it."""
+        self.program = Program("mediagate", [BINARY, "serve", "--config", str(self.file)], self.folder)
+
+    def kill_and_start(self) -> None:
+        """Ends the program as a crash does, in the middle of whatever it does, and starts it again at once."""
+        self.program.process.kill()
+        self.program.wait()
+        self.start()
 
     def write(self, config: dict) -> None:
         """Replaces the configuration file at once, as editors and orchestrators do."""

@@ -1,9 +1,11 @@
 """What the tests share: Garage, PostgreSQL, a gateway on either database, and the official client of its control API."""
 
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
 from label_studio_sdk import LabelStudio
 
@@ -11,8 +13,10 @@ import processes
 from garage import REGION, Garage
 from gateway import Gateway
 from postgres import Postgres
+from processes import Program, free_port, listens, wait_until
 
 SECRET = "a-shared-secret-that-is-long-enough-for-hs256"
+ROLE = "arn:aws:iam::123456789012:role/annotation-media"
 
 
 @dataclass
@@ -115,6 +119,33 @@ def good(garage) -> dict:
 @pytest.fixture
 def good_target(good) -> dict:
     return {**good, "title": "Annotations", "bucket": "annotations", "prefix": "out"}
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory):
+    """STS, and S3 behind it: a bucket with a picture and with files of tasks."""
+    port = free_port()
+    server = Program("moto", [sys.executable, "-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto"))
+    wait_until("moto listens", lambda: listens(port), program=server)
+    url = f"http://127.0.0.1:{port}"
+    s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    s3.create_bucket(Bucket="role-media")
+    for key, body in {"img/a.jpg": b"jpeg", "tasks/lines.jsonl": b'{"n": 1}\n{"n": 2}\n', "tasks/broken.json": b"[{"}.items():
+        s3.put_object(Bucket="role-media", Key=key, Body=body)
+    yield url
+    server.process.kill()
+    server.wait()
+
+
+@pytest.fixture
+def role(moto) -> dict:
+    """What a person fills in to connect a bucket by a role."""
+    return {
+        "project": 7, "title": "By role", "bucket": "role-media", "prefix": "img", "region_name": "us-east-1",
+        "s3endpoint": moto, "role_arn": ROLE, "external_id": "org-4711",
+        "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "base-secret-of-the-gateway",
+        "request_options": {"additional_body_parameters": {"sts_endpoint": moto}},
+    }
 
 
 @pytest.hookimpl(wrapper=True)

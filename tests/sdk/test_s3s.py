@@ -1,38 +1,9 @@
 """Storages with an IAM role; moto plays STS and, behind it, S3."""
 
-import sys
-
-import boto3
 import pytest
 
-from processes import Program, free_port, listens, wait_until
+from conftest import ROLE
 from test_import_s3 import refusal
-
-ROLE = "arn:aws:iam::123456789012:role/annotation-media"
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory):
-    port = free_port()
-    server = Program("moto", [sys.executable, "-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto"))
-    wait_until("moto listens", lambda: listens(port), program=server)
-    url = f"http://127.0.0.1:{port}"
-    s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    s3.create_bucket(Bucket="role-media")
-    s3.put_object(Bucket="role-media", Key="img/a.jpg", Body=b"jpeg")
-    yield url
-    server.process.kill()
-    server.wait()
-
-
-@pytest.fixture
-def role(moto) -> dict:
-    return {
-        "project": 7, "title": "By role", "bucket": "role-media", "prefix": "img", "region_name": "us-east-1",
-        "s3endpoint": moto, "role_arn": ROLE, "external_id": "org-4711",
-        "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "base-secret-of-the-gateway",
-        "request_options": {"additional_body_parameters": {"sts_endpoint": moto}},
-    }
 
 
 @pytest.mark.parametrize("direction", ["import_storage", "export_storage"])
