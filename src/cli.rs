@@ -6,6 +6,7 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod export;
 mod follow;
 mod healthcheck;
 mod migrate;
@@ -53,6 +54,8 @@ enum Command {
     Token(token::Command),
     /// Sync a storage: make tasks of what is new in its bucket.
     Sync(sync::Args),
+    /// Export to a target storage: write all annotations that are known of its project again.
+    Export(export::Args),
     /// Bring the database's schema up to date, which `serve` does too, and say from and to which version.
     Migrate(migrate::Args),
     /// Seal the stored keys of storages anew with the current key of [store].
@@ -90,6 +93,7 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Token(command) => command.run(),
             Command::Sync(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Migrate(args) => args.run(),
             Command::RotateKey(args) => args.run(),
             Command::Policy(args) => args.run(),

@@ -98,11 +98,6 @@ impl Endpoint {
         path.extend(utf8_percent_encode(key.as_str(), UNRESERVED_AND_SLASH));
         path
     }
-
-    /// The path of the bucket itself.
-    pub(crate) fn bucket_path(&self) -> &str {
-        if self.base_path.is_empty() { "/" } else { &self.base_path }
-    }
 }
 
 fn checked(endpoint: &Uri) -> Result<(&Scheme, &http::uri::Authority), Error> {
