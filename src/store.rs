@@ -64,7 +64,13 @@ pub use self::{
     tasks::TaskFilter,
     url::ParseUrlError,
 };
-use self::{file::DatabaseFile, key::KeySettings, pool::Pool, seal::Keyring, url::Place};
+use self::{
+    file::DatabaseFile,
+    key::KeySettings,
+    pool::{Keeper, Pool},
+    seal::Keyring,
+    url::Place,
+};
 
 /// The state; clones share it.
 #[derive(Clone)]
@@ -83,6 +89,8 @@ struct Inner {
     accepted: watch::Sender<()>,
     /// Whose turn it is to write to the outbox of a SQLite file.
     outbox_turn: tokio::sync::Mutex<()>,
+    /// Keeps a database in memory.
+    _keeper: Option<Keeper>,
     /// Unlocked when all else here is gone.
     _file: Option<DatabaseFile>,
 }
@@ -101,7 +109,9 @@ impl Store {
             Place::File(path) => Some(DatabaseFile::open(path)?),
             Place::Memory | Place::Postgres(_) => None,
         };
+        let is_in_memory = matches!(place, Place::Memory);
         let pool = Pool::connect(place, file.as_ref(), config);
+        let keeper = if is_in_memory { pool.keeper().await? } else { None };
         let migrated = migrate::run(&pool).await?;
         let keyring = keys.into_keyring(file.as_ref(), &pool).await?;
         let patience = config.acquire_timeout + STATEMENTS;
@@ -115,6 +125,7 @@ impl Store {
             changed,
             accepted: watch::Sender::new(()),
             outbox_turn: tokio::sync::Mutex::default(),
+            _keeper: keeper,
             _file: file,
         })))
     }

@@ -1,9 +1,9 @@
 //! Connections, and the little that differs between the two databases.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    ConnectOptions as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -19,6 +19,8 @@ pub(super) enum Dialect<S, P> {
 
 /// Connections.
 pub(super) type Pool = Dialect<SqlitePool, PgPool>;
+/// Held and never used.
+pub(super) type Keeper = Mutex<SqliteConnection>;
 /// A transaction; rolled back when it is dropped.
 pub(super) type Tx = Dialect<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>;
 
@@ -39,6 +41,15 @@ impl Pool {
                 Self::Sqlite(pool.connect_lazy_with(on_disk(file, config.acquire_timeout)))
             }
             (_, None) => Self::Sqlite(in_memory(config.acquire_timeout)),
+        }
+    }
+
+    /// A connection beside those of the pool. A database in memory is there as long as one is, and a call that is given
+    /// up in its middle may cost the pool its only one.
+    pub(super) async fn keeper(&self) -> sqlx::Result<Option<Keeper>> {
+        match self {
+            Self::Sqlite(pool) => Ok(Some(Mutex::new(pool.connect_options().connect().await?))),
+            Self::Postgres(_) => Ok(None),
         }
     }
 
@@ -79,7 +90,7 @@ fn on_disk(file: &DatabaseFile, busy_timeout: Duration) -> SqliteConnectOptions 
         .busy_timeout(busy_timeout)
 }
 
-/// The database is the connection: there is exactly one, and it is never given up.
+/// One connection: two would find each other's tables locked.
 fn in_memory(acquire_timeout: Duration) -> SqlitePool {
     let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
     SqlitePoolOptions::new()

@@ -136,7 +136,8 @@ async fn a_source_is_answered_with_label_studios_fields_and_defaults_in_its_orde
             "regex_filter": null, "use_blob_urls": false, "aws_sse_kms_key_id": null, "region_name": null,
             "s3_endpoint": null, "presign_ttl": 1, "recursive_scan": false, "project": 7, "name": null,
             "origin": "api", "public_endpoint": null, "addressing": "auto", "delivery": null, "rules": [],
-            "allow": null, "deny": [],
+            "allow": null, "deny": [], "sync_every": null, "on_changed": "report", "on_vanished": "report",
+            "duplicates": false, "inventory": null,
         })
     );
 }

@@ -229,6 +229,7 @@ async fn label_values_are_closed_sets() {
     let known = BTreeSet::from([
         "cache",
         "delivery",
+        "job",
         "le",
         "listener",
         "operation",
@@ -237,6 +238,7 @@ async fn label_values_are_closed_sets() {
         "result",
         "route",
         "source",
+        "state",
         "status",
         "storage",
         "version",
