@@ -49,7 +49,7 @@ const ROUND_MIB: u32 = 512;
 #[tokio::main]
 async fn main() {
     let origin = origin().await;
-    let (gateway, token) = gateway(origin).await;
+    let (gateway, token) = Box::pin(gateway(origin)).await;
     let request = |address: SocketAddr| {
         let uri = format!("/media/{OBJECT}");
         let request = Request::get(uri).header(header::HOST, address.to_string());
