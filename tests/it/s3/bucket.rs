@@ -396,6 +396,6 @@ fn pages_are_read_from_their_text() {
     assert!(ListPage::read(text(more, object).as_bytes(), &again).is_err(), "the same page for ever");
     for cut in 0..text(more, object).len() {
         let page = ListPage::read(&text(more, object).as_bytes()[..cut], &request);
-        assert!(matches!(page, Err(mediagate::s3::Error::AnswerMalformed)), "{cut}: {page:?}");
+        assert!(matches!(page, Err(Error::AnswerMalformed)), "{cut}: {page:?}");
     }
 }
