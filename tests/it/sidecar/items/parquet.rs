@@ -1,10 +1,16 @@
 //! Parquet files that pyarrow and duckdb wrote (`tests/python/parquet_files.py`), by range requests.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use mediagate::{
     object::ObjectKey,
     sidecar::{Items, Limits, ObjectFault, ReadError, Source},
+};
+use parquet::{
+    basic::Compression,
+    data_type::{ByteArray, ByteArrayType, Int64Type},
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::parser::parse_message_type,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -92,6 +98,60 @@ async fn a_small_file_is_one_range() {
     let seen = server.seen();
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert!(seen[1].headers.contains_key("range") && seen[1].headers.contains_key("if-match"), "{seen:?}");
+}
+
+/// Two columns of numbers and texts that do not pack, in groups.
+fn large(groups: i64, rows: i64) -> Vec<u8> {
+    let schema = parse_message_type("message m { required int64 n; required binary t (UTF8); }").unwrap();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_data_page_size_limit(300_000)
+        .set_write_batch_size(64)
+        .build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties)).unwrap();
+    for group in 0..groups {
+        let numbers: Vec<_> = (group * rows..(group + 1) * rows).collect();
+        let texts: Vec<_> = numbers.iter().map(|n| ByteArray::from(large_text(*n).as_str())).collect();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&numbers, None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+fn large_text(n: i64) -> String {
+    format!("{n:x}").repeat(400)
+}
+
+/// Windows follow each other without a gap, and little is read twice.
+#[tokio::test]
+async fn a_large_file_is_read_in_windows() {
+    let server = S3Server::start().await;
+    let bytes = large(3, 1500);
+    assert!(bytes.len() > 5_000_000, "{}", bytes.len());
+    server.put("media", "k", &bytes);
+    let media = server.connect("media").await;
+    let (found, error) = read(&media, "k", LIMITS).await;
+    assert!(error.is_none() && found.len() == 4500, "{error:?}");
+    for (row, text) in &found {
+        let n = i64::try_from(*row).unwrap();
+        assert_eq!(*text, format!("{{\"n\":{n},\"t\":\"{}\"}}", large_text(n)));
+    }
+    let (mut asked, mut most) = (0, 0);
+    for seen in server.seen().iter().skip(1) {
+        let range = seen.headers["range"].to_str().unwrap().strip_prefix("bytes=").unwrap();
+        let (first, last) = range.split_once('-').unwrap();
+        let len = last.parse::<usize>().unwrap() - first.parse::<usize>().unwrap() + 1;
+        (asked, most) = (asked + len, most.max(len));
+    }
+    assert!(most <= 1024 * 1024, "a request for {most} bytes");
+    assert!(asked < bytes.len() * 3 / 2, "{asked} of {}", bytes.len());
 }
 
 #[tokio::test]
