@@ -54,45 +54,15 @@ impl Store {
         keys: Keys<'_>,
         limit: i64,
     ) -> Result<HashMap<String, Known>, Error> {
-        let rows: Vec<(String, Option<String>, bool, i64, i64)> = self
+        let rows = self
             .bounded(async {
-                let rows = match keys {
-                    Keys::Between(after, until) => {
-                        let text = match (unit, until) {
-                            (Unit::Object, Some(_)) => OBJECTS_BETWEEN,
-                            (Unit::Object, None) => OBJECTS_BEHIND,
-                            (Unit::Items, Some(_)) => READ_BETWEEN,
-                            (Unit::Items, None) => READ_BEHIND,
-                        };
-                        on!(&self.0.pool, pool => {
-                            sqlx::query_as(text)
-                                .bind(source.0)
-                                .bind(after)
-                                .bind(limit)
-                                .bind(until)
-                                .fetch_all(pool)
-                                .await
-                        })?
-                    }
-                    Keys::These(keys) => match &self.0.pool {
-                        Pool::Sqlite(pool) => {
-                            let text = if unit == Unit::Object { OBJECTS_SQLITE } else { READ_SQLITE };
-                            sqlx::query_as(text)
-                                .bind(source.0)
-                                .bind(json!(keys).to_string())
-                                .fetch_all(pool)
-                                .await?
-                        }
-                        Pool::Postgres(pool) => {
-                            let text = if unit == Unit::Object { OBJECTS_POSTGRES } else { READ_POSTGRES };
-                            sqlx::query_as(text).bind(source.0).bind(keys).fetch_all(pool).await?
-                        }
-                    },
-                };
-                Ok(rows)
+                match &self.0.pool {
+                    Pool::Sqlite(pool) => known_in_sqlite(pool, (source, unit, keys, limit)).await,
+                    Pool::Postgres(pool) => known_in_postgres(pool, (source, unit, keys, limit)).await,
+                }
             })
             .await?;
-        let known = |(key, etag, is_vanished, items, refused): (String, Option<String>, bool, i64, i64)| {
+        let known = |(key, etag, is_vanished, items, refused): KnownRow| {
             let etag = etag.as_deref().and_then(ETag::parse);
             (key, Known { etag, is_vanished, tasks: items - refused, refused })
         };
@@ -238,6 +208,61 @@ impl Store {
     }
 }
 
+type KnownRow = (String, Option<String>, bool, i64, i64);
+type Asked<'a> = (SourceId, Unit, Keys<'a>, i64);
+
+async fn known_in_postgres(
+    pool: &sqlx::PgPool,
+    (source, unit, keys, limit): Asked<'_>,
+) -> Result<Vec<KnownRow>, Error> {
+    let rows = match keys {
+        Keys::Between(after, until) => {
+            let text = match unit {
+                Unit::Object => OBJECTS_BETWEEN,
+                Unit::Items => READ_BETWEEN,
+            };
+            let until = until.unwrap_or(END_OF_KEYS);
+            sqlx::query_as(text).bind(source.0).bind(after).bind(limit).bind(until).fetch_all(pool).await?
+        }
+        Keys::These(keys) => {
+            let text = match unit {
+                Unit::Object => THESE_OBJECTS,
+                Unit::Items => THESE_READ,
+            };
+            sqlx::query_as(text).bind(source.0).bind(keys).fetch_all(pool).await?
+        }
+    };
+    Ok(rows)
+}
+
+/// In one row: each costs a passage from SQLite's thread to ours.
+async fn known_in_sqlite(
+    pool: &sqlx::SqlitePool,
+    (source, unit, keys, limit): Asked<'_>,
+) -> Result<Vec<KnownRow>, Error> {
+    let (packed,): (String,) = match keys {
+        Keys::Between(after, until) => {
+            let text = match unit {
+                Unit::Object => OBJECTS_PACKED,
+                Unit::Items => READ_PACKED,
+            };
+            let until = until.unwrap_or(END_OF_KEYS);
+            sqlx::query_as(text).bind(source.0).bind(after).bind(limit).bind(until).fetch_one(pool).await?
+        }
+        Keys::These(keys) => {
+            let text = match unit {
+                Unit::Object => THESE_OBJECTS_PACKED,
+                Unit::Items => THESE_READ_PACKED,
+            };
+            sqlx::query_as(text).bind(source.0).bind(json!(keys).to_string()).fetch_one(pool).await?
+        }
+    };
+    let rows: Vec<(String, Option<String>, i64, i64, i64)> =
+        serde_json::from_str(&packed).map_err(|error| Error::Database(sqlx::Error::Decode(error.into())))?;
+    let row = |(key, etag, vanished, items, refused)| (key, etag, vanished != 0, items, refused);
+    Ok(rows.into_iter().map(row).collect())
+}
+
 async fn write_item(tx: &mut Tx, text: &'static str, task: i64, item: &Item) -> Result<i64, Error> {
     let part = |json: &Option<crate::task::Json>| json.as_ref().map(|json| json.get().to_owned());
     let affected = on!(tx, tx => {
@@ -258,29 +283,38 @@ async fn write_item(tx: &mut Tx, text: &'static str, task: i64, item: &Item) -> 
 macro_rules! known {
     ("links", $condition:literal) => {
         concat!(
-            "SELECT key, etag, vanished_at IS NOT NULL, CAST(1 AS BIGINT), CAST(0 AS BIGINT) FROM links \
-             WHERE source = $1 AND ",
+            "SELECT key, etag, vanished_at IS NOT NULL AS vanished, CAST(1 AS BIGINT) AS items, \
+             CAST(0 AS BIGINT) AS refused FROM links WHERE source = $1 AND row_index = -1 AND ",
             $condition
         )
     };
     ("read_objects", $condition:literal) => {
         concat!(
-            "SELECT key, etag, vanished_at IS NOT NULL, items, refused FROM read_objects WHERE source = $1 AND ",
+            "SELECT key, etag, vanished_at IS NOT NULL AS vanished, items, refused FROM read_objects \
+             WHERE source = $1 AND ",
             $condition
         )
     };
 }
-const OBJECTS_BETWEEN: &str =
-    known!("links", "row_index = -1 AND key > $2 AND key <= $4 ORDER BY key LIMIT $3");
-const OBJECTS_BEHIND: &str =
-    known!("links", "row_index = -1 AND key > $2 AND CAST($4 AS TEXT) IS NULL ORDER BY key LIMIT $3");
+macro_rules! packed {
+    ($table:tt, $condition:tt) => {
+        concat!(
+            "SELECT json_group_array(json_array(key, etag, vanished, items, refused)) FROM (",
+            known!($table, $condition),
+            ")"
+        )
+    };
+}
+const OBJECTS_BETWEEN: &str = known!("links", "key > $2 AND key <= $4 ORDER BY key LIMIT $3");
 const READ_BETWEEN: &str = known!("read_objects", "key > $2 AND key <= $4 ORDER BY key LIMIT $3");
-const READ_BEHIND: &str =
-    known!("read_objects", "key > $2 AND CAST($4 AS TEXT) IS NULL ORDER BY key LIMIT $3");
-const OBJECTS_SQLITE: &str = known!("links", "row_index = -1 AND key IN (SELECT value FROM json_each($2))");
-const READ_SQLITE: &str = known!("read_objects", "key IN (SELECT value FROM json_each($2))");
-const OBJECTS_POSTGRES: &str = known!("links", "row_index = -1 AND key = ANY($2)");
-const READ_POSTGRES: &str = known!("read_objects", "key = ANY($2)");
+const OBJECTS_PACKED: &str = packed!("links", "key > $2 AND key <= $4 ORDER BY key LIMIT $3");
+const READ_PACKED: &str = packed!("read_objects", "key > $2 AND key <= $4 ORDER BY key LIMIT $3");
+const THESE_OBJECTS: &str = known!("links", "key = ANY($2)");
+const THESE_READ: &str = known!("read_objects", "key = ANY($2)");
+const THESE_OBJECTS_PACKED: &str = packed!("links", "key IN (SELECT value FROM json_each($2))");
+const THESE_READ_PACKED: &str = packed!("read_objects", "key IN (SELECT value FROM json_each($2))");
+/// Behind all keys.
+const END_OF_KEYS: &str = "\u{10ffff}\u{10ffff}";
 /// `WHERE true` tells SQLite's parser that no join follows.
 const LINK_SQLITE: &str = "INSERT INTO links (source, key, row_index, etag, storage, created_at) \
                            SELECT $1, value ->> 0, -1, value ->> 1, $2, $3 FROM json_each($4) WHERE true \

@@ -154,7 +154,7 @@ impl Open {
             ReadError::Object(fault) => fault.to_string(),
             // Deleted since it was listed. Next time it is not listed.
             ReadError::S3(s3::Error::NoSuchKey) => return Ok(None),
-            ReadError::S3(s3::Error::PreconditionFailed) => {
+            ReadError::Changed | ReadError::S3(s3::Error::PreconditionFailed) => {
                 "it was changed while it was read; the next sync reads it again".to_owned()
             }
             ReadError::S3(s3::Error::AccessDenied) => {
