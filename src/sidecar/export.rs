@@ -14,7 +14,7 @@ mod writer;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::writer::Writer;
@@ -55,6 +55,7 @@ impl Exporter {
         let mut running = HashMap::new();
         let mut changes = None;
         let mut freed = false;
+        let mut cleared: Option<Instant> = None;
         while !stop.is_cancelled() {
             if !freed {
                 freed = said(self.store.free_own_claims().await, "free the claims of the process before")
@@ -70,6 +71,10 @@ impl Exporter {
                 changes.get_or_insert_with(|| self.store.watch(version));
             }
             self.observe().await;
+            if cleared.is_none_or(|at| at.elapsed() >= CLEAR_EVERY) {
+                said(self.store.forget_targets().await, "clear the outbox");
+                cleared = Some(Instant::now());
+            }
             let told = async {
                 match &mut changes {
                     Some(changes) => drop(changes.changed().await),
@@ -78,7 +83,7 @@ impl Exporter {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = told => {}
+                () = told => cleared = None,
                 () = tokio::time::sleep(OBSERVE_EVERY) => {}
             }
         }
@@ -132,12 +137,11 @@ impl Exporter {
         }
     }
 
-    /// Measures what waits, and forgets what has nowhere to go.
+    /// Measures what waits.
     async fn observe(&self) {
         if let Some(depth) = said(self.store.depth().await, "measure the outbox") {
             self.metrics.observe(&depth, self.store.time());
         }
-        said(self.store.forget_targets().await, "clear the outbox");
     }
 }
 
@@ -167,5 +171,7 @@ async fn end(task: JoinHandle<()>) {
 
 /// How often it is measured what waits, and how soon a failure of the store is behind us.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// How often what has nowhere to go is forgotten, besides when a target may have gone: it looks at all objects.
+const CLEAR_EVERY: Duration = Duration::from_mins(10);
 /// How long a claim lasts unless it is renewed.
 const LEASE: Duration = Duration::from_mins(1);

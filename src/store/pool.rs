@@ -1,9 +1,10 @@
 //! Connections, and the little that differs between the two databases.
 
-use std::{sync::Mutex, time::Duration};
+use std::{future::ready, sync::Mutex, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions as _, Connection as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -37,7 +38,8 @@ impl Pool {
             (_, Some(file)) => {
                 let pool = SqlitePoolOptions::new()
                     .max_connections(config.max_connections)
-                    .acquire_timeout(config.acquire_timeout);
+                    .acquire_timeout(config.acquire_timeout)
+                    .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))));
                 Self::Sqlite(pool.connect_lazy_with(on_disk(file, config.acquire_timeout)))
             }
             (_, None) => Self::Sqlite(in_memory(config.acquire_timeout)),
@@ -53,10 +55,14 @@ impl Pool {
         }
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction that writes.
+    ///
+    /// SQLite ends a transaction by itself when the disk is full or fails. sqlx does not notice, its rollback fails, and
+    /// the next transaction on the connection would be a savepoint within one that nobody ever commits. Such a connection
+    /// is given up before it is used again, and `BEGIN IMMEDIATE`, which sqlx refuses there, makes sure of it.
     pub(super) async fn begin(&self) -> sqlx::Result<Tx> {
         Ok(match self {
-            Self::Sqlite(pool) => Dialect::Sqlite(pool.begin().await?),
+            Self::Sqlite(pool) => Dialect::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => Dialect::Postgres(pool.begin().await?),
         })
     }

@@ -132,23 +132,31 @@ fn weather(s3: &S3Server, kill: u64, kills: u64) {
     }
 }
 
+/// Waits until the figures say that nothing waits. Asked now and then only: the program has enough to do.
 async fn written(admin: SocketAddr) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
     loop {
+        ticks.tick().await;
         let page = ask(admin, "GET", &format!("{ANNOTATIONS}?limit=1"), &Value::Null).await.unwrap();
         let page: Value = serde_json::from_slice(&page.body).unwrap();
         if page["items"].as_array().unwrap().is_empty() {
             return;
         }
-        tokio::task::yield_now().await;
     }
+}
+
+/// Two free ports below those that clients are given, one of which would take the program's place while it is down.
+fn ports() -> [SocketAddr; 2] {
+    let mut free =
+        std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_000))))
+            .filter(|address| TcpListener::bind(address).is_ok());
+    [free.next().unwrap(), free.next().unwrap()]
 }
 
 impl Program {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [public, admin] = ports.each_ref().map(|port| port.local_addr().unwrap());
-        drop(ports);
+        let [public, admin] = ports();
         let config = format!(
             "[server]\nlisten = \"{public}\"\n[admin]\nlisten = \"{admin}\"\ntoken = \"{ADMIN}\"\n[store]\n\
              url = \"sqlite://{}\"\n[egress]\nallow = [\"127.0.0.0/8\"]\n[[access.keys]]\nid = \"k1\"\n\

@@ -249,7 +249,7 @@ fn done(key: &str) -> Delivered {
 }
 
 /// An annotation with its task, and no project.
-fn put(id: &str, task: &str, updated_at: u64, text: &str) -> Change {
+pub(super) fn put(id: &str, task: &str, updated_at: u64, text: &str) -> Change {
     let body = json!({ "id": id, "result": [text], "task": { "id": task, "data": { "n": text } } });
     change(&body, updated_at)
 }

@@ -179,3 +179,36 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+/// SQLite ends a transaction by itself when the disk is full, which the driver does not see: what came after it on that
+/// connection was acknowledged, and never committed.
+#[tokio::test]
+async fn what_is_accepted_after_a_full_disk_is_kept() {
+    let mut database = Database::sqlite();
+    database.config.max_connections = 1;
+    let store = database.open().await;
+    database
+        .execute(
+            "CREATE TRIGGER full BEFORE INSERT ON annotations WHEN NEW.id = 'full' \
+             BEGIN SELECT RAISE(ROLLBACK, 'as a full disk does'); END; \
+             CREATE TRIGGER refused BEFORE INSERT ON annotations WHEN NEW.id = 'refused' \
+             BEGIN SELECT RAISE(ABORT, 'as a rule does'); END",
+        )
+        .await;
+    for (id, is_kept) in [
+        ("a", true),
+        ("full", false),
+        ("b", true),
+        ("full", false),
+        ("refused", false),
+        ("c", true),
+        ("d", true),
+    ] {
+        let accepted = store.accept(&[super::outbox::put(id, "1", 10, "x")]).await;
+        assert_eq!(accepted.is_ok(), is_kept, "{id}: {accepted:?}");
+    }
+    store.close().await;
+    drop(store);
+    let kept = database.texts("SELECT id FROM annotations ORDER BY id").await;
+    assert_eq!(kept, ["a", "b", "c", "d"]);
+}
