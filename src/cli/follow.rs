@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::sync::{Told, admin_token};
-use crate::config::Config;
+use crate::{config::Config, run::Job};
 
 /// Asks the gateway of a configuration.
 pub(super) struct Follow {
@@ -33,8 +33,8 @@ impl Follow {
     }
 
     /// Asks for a run.
-    pub(super) async fn start(&self, storage: &str) -> anyhow::Result<Told> {
-        let body = json!({ "storage": storage }).to_string();
+    pub(super) async fn start(&self, storage: &str, job: Job) -> anyhow::Result<Told> {
+        let body = json!({ "storage": storage, "job": job }).to_string();
         told(&self.ask(Method::POST, "/api/runs", body).await?)
     }
 

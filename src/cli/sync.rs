@@ -8,13 +8,16 @@ use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArg, follow::Follow, print, wall_clock};
 use crate::{
     app,
     config::Config,
+    id::RunId,
     run::{Job, Run, RunStatus, Trigger},
+    sidecar::Runner,
     storage::{Direction, Storage},
     store::{self, Store},
     telemetry,
@@ -56,7 +59,7 @@ impl RunArgs {
         super::runtime()?.block_on(async {
             match Store::open(&config.store, wall_clock).await {
                 Ok(store) => Box::pin(self.here(&config, store, job)).await,
-                Err(store::Error::Locked(_)) => self.over_there(&config).await,
+                Err(store::Error::Locked(_)) => self.over_there(&config, job).await,
                 Err(error) => Err(error.into()),
             }
         })
@@ -71,35 +74,18 @@ impl RunArgs {
             return print(&format!("run {} is queued; a gateway with the same store takes it", queued.id));
         }
         let stop = CancellationToken::new();
-        let interrupt = stop.clone();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupt.cancel();
-            }
-        });
+        tokio::spawn(stop_when_asked(stop.clone())?);
         let shown = Shown::new(&storage.name().to_string());
-        let mut work = std::pin::pin!(runner.run_one(queued.id, stop.clone()));
-        let run = loop {
-            tokio::select! {
-                done = &mut work => break done?,
-                () = tokio::time::sleep(OFTEN) => {
-                    if let Some(run) = store.run(queued.id).await? {
-                        shown.show(&Told::of(&run));
-                    }
-                }
-            }
-        };
-        // Another process may have taken it first.
-        let run = shown.follow_in(&store, run, &stop).await?;
+        let run = shown.see_through(&runner, &store, queued.id, &stop).await?;
         let faults = store.faults(run.id, FAULTS).await?;
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         shown.end(&Told::of(&run), &lines)
     }
 
     /// Asks the gateway that has the database.
-    async fn over_there(&self, config: &Config) -> anyhow::Result<()> {
+    async fn over_there(&self, config: &Config, job: Job) -> anyhow::Result<()> {
         let follow = Follow::new(config, self.admin_token_file.as_deref())?;
-        let started = follow.start(&self.storage).await?;
+        let started = follow.start(&self.storage, job).await?;
         if self.detach {
             return print(&format!("run {} is queued", started.id));
         }
@@ -125,12 +111,12 @@ impl RunArgs {
             storage.name().as_str() == self.storage || storage.id.to_string() == self.storage
         };
         let Some(storage) = storages.iter().find(is_meant) else {
-            bail!(
-                "there is no storage {:?} to {}; there are: {}",
-                self.storage,
-                job.as_str(),
-                names.join(", ")
-            );
+            let others = if names.is_empty() {
+                "no storage is made for that yet".to_owned()
+            } else {
+                format!("there are: {}", names.join(", "))
+            };
+            bail!("there is no storage {:?} to {}; {others}", self.storage, job.as_str());
         };
         if !storage.settings.synchronizable {
             bail!(
@@ -141,6 +127,19 @@ impl RunArgs {
         }
         Ok(storage.clone())
     }
+}
+
+/// Waits for a terminal's interrupt, or for a supervisor's request to end, so that the run is given back.
+fn stop_when_asked(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    })
 }
 
 /// The bar and the log would write over each other: beside it only warnings are logged.
@@ -233,23 +232,41 @@ impl Shown {
         }
     }
 
-    /// Follows a run that another process works on.
-    async fn follow_in(
+    /// Works on a run to its end. While another process has it, it is followed, and taken over if that one falls silent.
+    async fn see_through(
         &self,
+        runner: &Runner,
         store: &Store,
-        run: Option<Run>,
+        id: RunId,
         stop: &CancellationToken,
     ) -> anyhow::Result<Run> {
-        let mut run = run.context("the run is gone")?;
-        while !run.status.is_ended() {
-            if stop.is_cancelled() {
-                bail!("interrupted; run {} goes on when a sidecar takes it up, or with this command", run.id);
+        loop {
+            let mut work = std::pin::pin!(runner.run_one(id, stop.clone()));
+            let run = loop {
+                tokio::select! {
+                    done = &mut work => break done?.context("the run is gone")?,
+                    () = tokio::time::sleep(OFTEN) => self.look(store, id).await?,
+                }
+            };
+            if run.status.is_ended() {
+                return Ok(run);
             }
-            tokio::time::sleep(OFTEN).await;
-            run = store.run(run.id).await?.context("the run is gone")?;
+            self.show(&Told::of(&run));
+            tokio::select! {
+                () = stop.cancelled() => bail!(
+                    "interrupted; run {} goes on when a sidecar takes it up, or with this command",
+                    run.id
+                ),
+                () = tokio::time::sleep(OFTEN) => {}
+            }
+        }
+    }
+
+    async fn look(&self, store: &Store, id: RunId) -> anyhow::Result<()> {
+        if let Some(run) = store.run(id).await? {
             self.show(&Told::of(&run));
         }
-        Ok(run)
+        Ok(())
     }
 
     fn end(&self, told: &Told, faults: &[String]) -> anyhow::Result<()> {

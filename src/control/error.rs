@@ -8,6 +8,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::storage::Storage;
+
 /// A refusal: status, stable code, and a sentence that says what to do.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -75,12 +77,6 @@ impl Problem {
     /// No such task.
     pub const TASK_UNKNOWN: Self =
         Self::fixed(StatusCode::NOT_FOUND, "task_not_found", "There is no task of this number.");
-    /// No such storage.
-    pub const STORAGE_UNKNOWN: Self = Self::fixed(
-        StatusCode::NOT_FOUND,
-        "storage_not_found",
-        "There is no storage of this number or name.",
-    );
     /// Nothing is left to stop.
     pub const RUN_ENDED: Self = Self::fixed(StatusCode::CONFLICT, "run_ended", "The run has ended already.");
     /// The storage has another open run.
@@ -123,6 +119,22 @@ impl Problem {
         }
     }
 
+    /// No such storage among these.
+    pub(super) fn storage_unknown(all: &[Storage]) -> Self {
+        let names: Vec<String> = all.iter().take(NAMES).map(|storage| storage.name().to_string()).collect();
+        let detail = match all.len() {
+            0 => "There is no such storage, and no other one for this either.".to_owned(),
+            1..=NAMES => {
+                format!("There is no storage of this number or name; there are: {}", names.join(", "))
+            }
+            count => format!(
+                "There is no storage of this number or name; of the {count} that there are, the first: {}",
+                names.join(", ")
+            ),
+        };
+        Self { status: StatusCode::NOT_FOUND, code: "storage_not_found", detail: detail.into() }
+    }
+
     /// The request's content is wrong.
     pub fn invalid(detail: String) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "request_invalid", detail: detail.into() }
@@ -154,3 +166,6 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+/// As many names as a person looks through.
+const NAMES: usize = 20;

@@ -102,6 +102,8 @@ pub(super) struct OneQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct StartRequest {
     storage: StorageRef,
+    /// What is meant, so that a storage of the other direction is refused; absent: what the storage is for.
+    job: Option<Job>,
 }
 
 /// A storage by its number, or by its name.
@@ -150,7 +152,7 @@ pub(super) async fn start(
     request: Result<Json<StartRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<RunAnswer>), Problem> {
     let Json(request) = request.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
-    let storage = request.storage.find(&control).await?;
+    let storage = request.storage.find(&control, request.job).await?;
     if !storage.settings.synchronizable || storage.settings.bucket.is_none() {
         return Err(Problem::invalid(format!(
             "the storage {} cannot be synced: it needs a bucket, and synchronizable (of a storage of the configuration \
@@ -158,10 +160,7 @@ pub(super) async fn start(
             storage.name()
         )));
     }
-    let job = match storage.direction {
-        Direction::Import => Job::Sync,
-        Direction::Export => Job::Export,
-    };
+    let job = job_of(&storage);
     let enqueued = control.store.enqueue_run(storage.id, job, Trigger::Api).await.map_err(Problem::store)?;
     let Enqueued { run, is_new } = enqueued;
     control.process.run_queued();
@@ -287,16 +286,28 @@ impl From<Fault> for FaultAnswer {
 }
 
 impl StorageRef {
-    async fn find(&self, control: &Control) -> Result<Storage, Problem> {
-        let found = match self {
-            Self::Number(id) => control.store.storage(StorageId(*id)).await.map_err(Problem::store)?,
-            Self::Name(name) => {
-                let all = control.store.storages().await.map_err(Problem::store)?;
-                all.into_iter()
-                    .find(|storage| storage.name().as_str() == name || storage.id.to_string() == *name)
-            }
-        };
-        found.ok_or(Problem::STORAGE_UNKNOWN)
+    async fn find(&self, control: &Control, job: Option<Job>) -> Result<Storage, Problem> {
+        let mut all = control.store.storages().await.map_err(Problem::store)?;
+        all.retain(|storage| job.is_none_or(|job| job == job_of(storage)));
+        match all.iter().position(|storage| self.is_meant(storage)) {
+            Some(at) => Ok(all.swap_remove(at)),
+            None => Err(Problem::storage_unknown(&all)),
+        }
+    }
+
+    fn is_meant(&self, storage: &Storage) -> bool {
+        match self {
+            Self::Number(id) => storage.id == StorageId(*id),
+            Self::Name(name) => storage.name().as_str() == name || storage.id.to_string() == *name,
+        }
+    }
+}
+
+/// Tasks come from the one, and annotations go to the other.
+fn job_of(storage: &Storage) -> Job {
+    match storage.direction {
+        Direction::Import => Job::Sync,
+        Direction::Export => Job::Export,
     }
 }
 

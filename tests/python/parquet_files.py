@@ -1,6 +1,7 @@
 """Writes the Parquet files of tests/python/parquet, and beside each the JSON that its rows have to become.
 
-`tests/it/sidecar/items/parquet.rs` reads the files and compares. To renew them, with pyarrow and duckdb from PyPI:
+`tests/it/sidecar/items/parquet.rs` reads the files and compares; `tests/real/test_parquet.py` writes new ones each time.
+To renew them, with pyarrow and duckdb from PyPI:
 
     python tests/python/parquet_files.py
 
@@ -280,4 +281,5 @@ def main():
     inventory()
 
 
-main()
+if __name__ == "__main__":
+    main()

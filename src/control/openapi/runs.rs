@@ -12,7 +12,7 @@ use crate::{
         runs::{FaultAnswer, RunAnswer, RunsAnswer},
         tasks::{TaskAnswer, TasksAnswer},
     },
-    run::RunStatus,
+    run::{Job, RunStatus},
 };
 
 /// Adds the paths.
@@ -28,8 +28,13 @@ pub(super) fn describe(paths: &mut Paths) {
         .response("200", json("A page.", Ref::from_schema_name("Runs")))
         .response("422", problem("A parameter is malformed."));
     let storage = AnyOfBuilder::new().item(integer()).item(Object::with_type(Type::String));
+    let jobs = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some([Job::Sync, Job::Export].map(Job::as_str)))
+        .description(Some("What is meant; a storage of the other direction is refused then."));
     let body = ObjectBuilder::new()
         .property("storage", storage)
+        .property("job", AnyOfBuilder::new().item(jobs).item(Object::with_type(Type::Null)))
         .required("storage")
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
         .build();

@@ -23,7 +23,12 @@ impl Backoff {
         }
         let longest = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures += 1;
-        tracing::debug!(%error, failures = self.failures, "a sync pauses and tries again");
+        // One failure is nothing; some in a row are what whoever waits for the sync wants to know.
+        if self.failures == LOUD {
+            tracing::warn!(%error, failures = self.failures, "a sync does not get on; it tries again for some minutes");
+        } else {
+            tracing::debug!(%error, failures = self.failures, "a sync pauses and tries again");
+        }
         // Anything up to the longest, so that many who failed together do not come back together.
         tokio::time::sleep(longest.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         Ok(())
@@ -48,3 +53,5 @@ const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(15);
 /// About three minutes of failures without a success between them.
 const ATTEMPTS: u32 = 18;
+/// Failures in a row that are told of.
+const LOUD: u32 = 4;

@@ -56,6 +56,11 @@ async fn runs_are_listed_shown_stopped_and_taken_up_again() {
     }
     let unknown = post(&gateway, "/api/runs", &json!({ "storage": "nobody" })).await;
     assert_eq!(unknown.code(), "storage_not_found");
+    assert!(unknown.text().contains("there are: media"), "{}", unknown.text());
+    for (job, status) in [("export", 404), ("odd", 422)] {
+        let answer = post(&gateway, "/api/runs", &json!({ "storage": "media", "job": job })).await;
+        assert_eq!(answer.status, status, "{job}: {}", answer.text());
+    }
     gateway.metric_becomes("mediagate_runs_total", &["sync", "completed"], 3.0).await;
     assert!(gateway.metric("mediagate_run_items_total", &["created"]).await > 9.0);
 }
