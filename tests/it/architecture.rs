@@ -54,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "demo",
             "egress",
             "gateway",
+            "id",
             "lifecycle",
             "object",
             "run",
