@@ -291,7 +291,9 @@ impl Inner {
             Err(error) => return tracing::debug!(%error, "cannot look at schedules; asking on"),
         };
         for storage in storages {
-            let Settings { sync_every: Some(every), synchronizable: true, .. } = storage.settings else {
+            let Settings { sync_every: Some(every), synchronizable: true, bucket: Some(_), .. } =
+                storage.settings
+            else {
                 continue;
             };
             match self.store.enqueue_due_run(storage.id, Job::Sync, every.duration()).await {
