@@ -104,5 +104,6 @@ fn in_memory(acquire_timeout: Duration) -> SqlitePool {
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(acquire_timeout)
+        .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))))
         .connect_lazy_with(options)
 }
