@@ -123,15 +123,17 @@ def good_target(good) -> dict:
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory):
-    """STS, and S3 behind it: a bucket with a picture and with files of tasks."""
+    """STS, and S3 behind it: two buckets with a picture and with files of tasks."""
     port = free_port()
     server = Program("moto", [sys.executable, "-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto"))
     wait_until("moto listens", lambda: listens(port), program=server)
     url = f"http://127.0.0.1:{port}"
     s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    s3.create_bucket(Bucket="role-media")
-    for key, body in {"img/a.jpg": b"jpeg", "tasks/lines.jsonl": b'{"n": 1}\n{"n": 2}\n', "tasks/broken.json": b"[{"}.items():
-        s3.put_object(Bucket="role-media", Key=key, Body=body)
+    objects = {"img/a.jpg": b"jpeg", "tasks/lines.jsonl": b'{"n": 1}\n{"n": 2}\n', "tasks/broken.json": b"[{"}
+    for bucket in ("role-media", "role-synced"):
+        s3.create_bucket(Bucket=bucket)
+        for key, body in objects.items():
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
     yield url
     server.process.kill()
     server.wait()

@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import ROLE
+from test_export_s3 import lasting
 from test_import_s3 import refusal
 
 
@@ -15,7 +16,7 @@ def test_a_role_storage_lives_from_create_to_delete(studio, role, direction):
     s3s.validate(**role)
     made = s3s.create(**role)
     assert (made.role_arn, made.external_id, made.type, made.bucket) == (ROLE, "org-4711", "s3s", "role-media")
-    assert s3s.get(made.id).dict() == made.dict()
+    assert lasting(s3s.get(made.id)) == lasting(made)
     assert made.id in [storage.id for storage in s3s.list(project=7)]
     assert s3s.update(made.id, title="Renamed").title == "Renamed"
     s3s.delete(made.id)

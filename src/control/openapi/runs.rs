@@ -127,9 +127,16 @@ fn forms(operation: OperationBuilder, urls: Object) -> OperationBuilder {
 }
 
 fn events() -> utoipa::openapi::Response {
+    let kinds = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["progress", "end"]));
+    let event = ObjectBuilder::new()
+        .property("event", kinds)
+        .property("data", text())
+        .required("event")
+        .required("data")
+        .description(Some("One event; its data is a Run."));
     ResponseBuilder::new()
-        .description("Server-sent events whose data is a Run.")
-        .content("text/event-stream", Content::new(Some(text())))
+        .description("Server-sent events, each as the schema says.")
+        .content("text/event-stream", Content::new(Some(event)))
         .build()
 }
 
