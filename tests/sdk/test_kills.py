@@ -112,4 +112,4 @@ def test_two_gateways_on_postgres(start_studio, postgres, listing):
 
 def test_one_gateway_on_sqlite(start_studio, tmp_path, listing):
     alone = [start_studio(f"sqlite://{tmp_path}/mediagate.db", **tables(listing))]
-    kill_until_done(alone, listing, KILLS * 2 // 5, longest=2.0)
+    kill_until_done(alone, listing, KILLS * 2 // 5, longest=3.0)
