@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -94,7 +94,7 @@ impl Gateway {
     pub async fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mediagate.toml");
-        std::fs::write(&path, complete(config)).unwrap();
+        std::fs::write(&path, complete(config, folder.path())).unwrap();
         let config = Config::load(&path).unwrap();
         let life = Arc::new(Lifecycle::new());
         let app = Box::pin(App::build(&config, Arc::clone(&life), clock)).await.unwrap();
@@ -111,7 +111,7 @@ impl Gateway {
 
     /// Writes another configuration and asks for a reload, as SIGHUP does.
     pub fn reload(&self, config: &str) {
-        std::fs::write(self.file(), complete(config)).unwrap();
+        std::fs::write(self.file(), complete(config, self.folder.path())).unwrap();
         self.life.ask_for_reload();
     }
 
@@ -257,12 +257,12 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn complete(config: &str) -> String {
+fn complete(config: &str, folder: &Path) -> String {
     let mut text = String::new();
     for (section, lines) in [
         ("[server]", "listen = \"127.0.0.1:0\""),
         ("[admin]", &format!("listen = \"127.0.0.1:0\"\ntoken = \"{ADMIN}\"")),
-        ("[store]", "url = \"sqlite::memory:\""),
+        ("[store]", &format!("url = \"sqlite://{}\"", folder.join("state.db").display())),
         ("[[access.keys]]", &format!("id = \"k1\"\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"")),
     ] {
         let without_keys = section.contains("keys") && config.contains("\nkeys = ");
