@@ -18,6 +18,7 @@ mod token;
 
 use std::{
     io::Write,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -140,6 +141,17 @@ async fn run_to_the_end(app: App, life: &Lifecycle, drain_timeout: Duration) -> 
         followed = life.follow_signals(drain_timeout) => followed.context("cannot listen for signals")?,
     }
     Ok(run.await?)
+}
+
+/// Where a listener of this machine is reached: one that listens everywhere, on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// Writes a result to standard output; a closed pipe is the reader's choice.

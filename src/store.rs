@@ -177,6 +177,16 @@ fn from_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or_default())
 }
 
+/// A length of time as the database keeps it.
+fn length(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+/// PostgreSQL keeps no NUL in a text, and what other systems say may have one.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// For the statements of one call, once it has a connection.
 const STATEMENTS: Duration = Duration::from_secs(10);
 

@@ -10,7 +10,10 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::sync::{Told, admin_token};
+use super::{
+    reachable,
+    sync::{Told, admin_token},
+};
 use crate::{config::Config, run::Job};
 
 /// Asks the gateway of a configuration.
@@ -21,14 +24,7 @@ pub(super) struct Follow {
 
 impl Follow {
     pub(super) fn new(config: &Config, token_file: Option<&Path>) -> anyhow::Result<Self> {
-        let mut address = config.admin.listen;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                std::net::Ipv4Addr::LOCALHOST.into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
-        }
+        let address = reachable(config.admin.listen);
         Ok(Self { admin: format!("http://{address}"), token: admin_token(config, token_file)? })
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::ConfigArg;
+use super::{ConfigArg, reachable};
 
 /// Ask a running gateway whether it is ready.
 #[derive(clap::Args, Debug)]
@@ -22,16 +22,11 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let mut address = match self.admin {
+        let address = match self.admin {
             Some(address) => address,
             None => self.config.load()?.admin.listen,
         };
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
-        }
+        let address = reachable(address);
         let answer = ask(address).with_context(|| format!("no gateway answers at {address}"))?;
         if answer.starts_with("HTTP/1.1 200 ") {
             return Ok(());

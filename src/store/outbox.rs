@@ -14,9 +14,10 @@ use tokio::sync::{MutexGuard, watch};
 
 pub use self::list::{Depth, OutboxEntry, OutboxFilter, OutboxState};
 use super::{
-    Error, Store, on,
+    Error, Store, length, on,
     pool::{Pool, Tx},
     row::word,
+    without_nul,
 };
 use crate::{id::StorageId, storage::Unit};
 
@@ -169,11 +170,11 @@ impl Store {
                 }
                 Delivered::Later { wait, reason } => {
                     let then = now + length(*wait);
-                    sqlx::query(LATER).bind(id).bind(claim).bind(now).bind(due.wanted).bind(then).bind(plain(reason))
+                    sqlx::query(LATER).bind(id).bind(claim).bind(now).bind(due.wanted).bind(then).bind(without_nul(reason))
                 }
                 Delivered::Dead { reason, revision } => {
                     let query = sqlx::query(DEAD).bind(id).bind(claim).bind(now).bind(due.wanted);
-                    query.bind(*revision).bind(plain(reason))
+                    query.bind(*revision).bind(without_nul(reason))
                 }
                 Delivered::Untried => sqlx::query(UNTRIED).bind(id).bind(claim),
                 Delivered::Moot => sqlx::query(MOOT).bind(id).bind(claim),
@@ -238,16 +239,6 @@ impl Due {
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         Ok(Self { claim: (id, claim), unit, item, wanted, attempts, key, hash })
     }
-}
-
-/// A length of time as the database keeps it.
-fn length(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
-}
-
-/// PostgreSQL keeps no NUL in a text.
-fn plain(reason: &str) -> String {
-    reason.replace('\0', "\u{fffd}")
 }
 
 macro_rules! claim {

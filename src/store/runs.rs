@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use super::{
-    Error, Store, on,
+    Error, Store, length, on,
     run_row::{RunRow, run_query},
+    without_nul,
 };
 use crate::{
     id::{RunId, StorageId},
@@ -142,7 +143,7 @@ impl Store {
         let (text, reason) = match ending {
             Ending::Completed => (COMPLETE, None),
             Ending::Cancelled => (END_CANCELLED, None),
-            Ending::Failed(reason) => (FAIL, Some(reason.replace('\0', "\u{fffd}"))),
+            Ending::Failed(reason) => (FAIL, Some(without_nul(reason))),
         };
         self.of_claim(claim, text, reason).await
     }
@@ -304,11 +305,6 @@ impl RunFilter {
     pub fn newest(limit: i64) -> Self {
         Self { storage: None, status: None, before: None, limit }
     }
-}
-
-/// A length of time as the database keeps it.
-fn length(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
 const ENQUEUE: &str = "INSERT INTO runs (storage, job, asked_by, status, created_at, attempt) \

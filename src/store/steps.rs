@@ -5,7 +5,7 @@
 //! broken connection is not taken twice. A link is unique by source, key and row: whatever is killed whenever, nothing
 //! is made a second time.
 
-use super::{Error, Store, on, pool::Tx};
+use super::{Error, Store, on, pool::Tx, without_nul};
 use crate::{
     id::StorageId,
     object::ETag,
@@ -264,10 +264,10 @@ impl Store {
             let affected = on!(&mut *tx, tx => {
                 sqlx::query(ADD_FAULT)
                     .bind(step.claim.run.0)
-                    .bind(fault.key.replace('\0', "\u{fffd}"))
+                    .bind(without_nul(&fault.key))
                     .bind(fault.row.unwrap_or(-1))
                     .bind(fault.line)
-                    .bind(fault.reason.replace('\0', "\u{fffd}"))
+                    .bind(without_nul(&fault.reason))
                     .execute(&mut **tx)
                     .await
                     .map(|done| done.rows_affected())
