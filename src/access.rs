@@ -35,7 +35,7 @@ pub use self::{
     inspect::{Inspection, inspect},
     jwks::JwksSource,
     network::{Allowlist, Networks},
-    present::{COOKIE, Presented, TokenSource, present},
+    present::{COOKIE, PERMISSION_COOKIE, Presented, TokenSource, cookies_without_ours, present},
     revocation::{ParseRevocationsError, Revocation, Revocations},
     token::MAX_TOKEN_LEN,
     verifier::{Verifier, looks_like_ours},

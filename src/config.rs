@@ -12,7 +12,7 @@ use figment::{
 };
 use serde::Deserialize;
 
-use crate::{access, control, egress, gateway, server, sidecar, store, telemetry};
+use crate::{access, control, egress, gateway, label_studio, server, sidecar, store, telemetry};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Config {
     pub store: store::Config,
     /// The application behind the gateway.
     pub upstream: Option<gateway::forward::Config>,
+    /// What is done for the Label Studio behind the gateway.
+    pub label_studio: label_studio::Config,
     /// The buckets.
     pub storages: Vec<gateway::locate::StorageConfig>,
     /// Pages of other origins.
@@ -83,7 +85,8 @@ impl Config {
         let secrets = storages.flat_map(|storage| {
             [storage.secret_access_key_file.clone(), storage.session_token_file.clone()].into_iter().flatten()
         });
-        let sections = self.access.files().into_iter().chain(self.store.files());
+        let sections =
+            self.access.files().into_iter().chain(self.store.files()).chain(self.label_studio.files());
         let egress = [self.egress.ca_file.clone(), self.egress.proxy_file.clone()];
         secrets.chain(sections).chain(egress.into_iter().flatten()).collect()
     }

@@ -8,6 +8,7 @@
 //! | [`cli`] | what an operator types |
 //! | [`app`] | composition root: a configuration becomes listeners and tasks |
 //! | [`config`] | layered sources into the structs that the modules own |
+//! | [`label_studio`] | Label Studio behind the gateway: permissions, its task JSON, imports, webhooks |
 //! | [`gateway`] | the hot path: admit, route, authorise, locate, deliver, respond |
 //! | [`control`] | health, metrics, minting; its own port, thread and runtime |
 //! | [`server`] | listeners, TLS, PROXY protocol, limits, timeouts, drain; knows no product noun |
@@ -79,6 +80,7 @@ pub mod demo;
 pub mod egress;
 pub mod gateway;
 pub mod id;
+pub mod label_studio;
 pub mod lifecycle;
 pub mod object;
 pub mod run;

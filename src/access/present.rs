@@ -13,6 +13,9 @@ use super::error::Error;
 /// The name of the cookie that carries a token.
 pub const COOKIE: &str = "mediagate_token";
 
+/// The name of the cookie by which the gateway tells itself what the application permitted.
+pub const PERMISSION_COOKIE: &str = "mediagate_task";
+
 /// A token as it was presented; nothing of it is verified, and it cannot be printed.
 pub struct Presented<'a> {
     text: Cow<'a, str>,
@@ -45,6 +48,24 @@ pub fn present<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Pre
         Some(text) => Ok(Presented { text: text.into(), source: TokenSource::Cookie }),
         None => Err(Error::TokenMissing),
     }
+}
+
+/// The cookies of a request in one line, without those of the gateway; `None` where no others are left.
+pub fn cookies_without_ours(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    if let (Some(line), None) = (lines.next(), lines.next())
+        && memchr::memmem::find(line.as_bytes(), OUR_PREFIX).is_none()
+    {
+        return Some(line.clone());
+    }
+    let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let ours = |pair: &[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().map(<[u8]>::trim_ascii);
+        name.is_some_and(|name| name == COOKIE.as_bytes() || name == PERMISSION_COOKIE.as_bytes())
+    };
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !ours(pair)).collect();
+    HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|line| !line.is_empty())
 }
 
 impl Presented<'_> {
@@ -117,6 +138,8 @@ fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Error> {
     if values.next().is_some() { Err(Error::TokenAmbiguous) } else { Ok(first) }
 }
 
+/// How the names of our cookies begin.
+const OUR_PREFIX: &[u8] = b"mediagate_";
 const SCHEME: &[u8] = b"bearer";
 const PARAMETER: &str = "token";
 

@@ -6,7 +6,7 @@ use crate::{
     access, egress,
     gateway::{cors, forward},
     id::StorageName,
-    server, store, telemetry,
+    label_studio, server, store, telemetry,
 };
 
 /// Why a configuration that could be read cannot be used.
@@ -21,6 +21,9 @@ pub enum ConfigError {
     /// `[upstream]`.
     #[error(transparent)]
     Upstream(#[from] forward::ConfigError),
+    /// `[label_studio]`.
+    #[error(transparent)]
+    LabelStudio(#[from] label_studio::ConfigError),
     /// `[cors]`.
     #[error(transparent)]
     Cors(#[from] cors::ConfigError),

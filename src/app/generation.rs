@@ -14,7 +14,7 @@ use crate::{
         locate::{Storage, Storages},
     },
     id::StorageName,
-    s3,
+    label_studio, s3,
     sidecar::{self, Connector, Doors, Sidecar},
     storage::Keys,
 };
@@ -36,8 +36,20 @@ pub(super) struct Generation {
     pub(super) sidecar: Sidecar,
     /// How much runs do at once.
     pub(super) runs: sidecar::Config,
+    /// Label Studio, where it stands behind the gateway.
+    pub(super) label_studio: Option<Studio>,
     /// Ends the tasks of this generation.
     pub(super) ended: CancellationToken,
+}
+
+/// Label Studio, as the threads ask it.
+#[derive(Clone, Debug)]
+pub(super) struct Studio {
+    /// From the data path.
+    pub(super) public: Arc<label_studio::Client>,
+    /// From the sidecar.
+    pub(super) sidecar: Arc<label_studio::Client>,
+    pub(super) config: label_studio::Config,
 }
 
 /// A generation and its state of the data path, which lacks the storages of the store.
@@ -76,8 +88,9 @@ pub(super) async fn assemble(
     let (fixed, file_keys) = storages::connect(&config.storages, &egress, s3_metrics, clock).await?;
     let guarded = Arc::new(egress.guarded());
     // Pools of their own: the sidecar's connections are driven by another thread.
-    let door = |egress| Connector::new(Arc::new(egress), s3_metrics.clone(), clock);
     let own = Egress::build(&config.egress)?;
+    let label_studio = studio(config, (&egress, &own), clock)?;
+    let door = |egress| Connector::new(Arc::new(egress), s3_metrics.clone(), clock);
     let doors = Doors { guarded: door(own.guarded()), operator: door(own) };
     let origins = config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
     let sidecar = Sidecar::new(doors, origins, clock);
@@ -102,7 +115,25 @@ pub(super) async fn assemble(
             guarded,
             sidecar,
             runs: config.sidecar,
+            label_studio,
             ended,
         },
     })
+}
+
+/// Label Studio's clients, where `[upstream]` says that it stands there.
+fn studio(
+    config: &Config,
+    (public, sidecar): (&Egress, &Egress),
+    clock: fn() -> SystemTime,
+) -> Result<Option<Studio>, ConfigError> {
+    let Some(upstream) =
+        config.upstream.as_ref().filter(|upstream| upstream.kind == forward::Kind::LabelStudio)
+    else {
+        return Ok(None);
+    };
+    let client =
+        |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
+    let config = config.label_studio.clone();
+    Ok(Some(Studio { public: client(public)?, sidecar: client(sidecar)?, config }))
 }

@@ -9,7 +9,8 @@ use std::{net::IpAddr, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-    request::Parts, uri::PathAndQuery,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
@@ -52,6 +53,8 @@ pub enum Kind {
     /// Any web application.
     #[default]
     Http,
+    /// Label Studio, which is asked who may see what.
+    LabelStudio,
 }
 
 /// Which `Host` the application sees.
@@ -76,8 +79,8 @@ pub enum ConfigError {
 /// The application behind the gateway.
 #[derive(Debug)]
 pub struct Upstream {
-    scheme: http::uri::Scheme,
-    authority: http::uri::Authority,
+    scheme: Scheme,
+    authority: Authority,
     host: HostPolicy,
     prefix: PathPrefix,
     timeout: Duration,
@@ -102,23 +105,15 @@ pub struct Sender<'a> {
 impl Upstream {
     /// Checks the URL and makes the connection pool.
     pub fn build(config: &Config, egress: &Egress) -> Result<Self, ConfigError> {
-        let refused = || ConfigError::UrlInvalid;
-        let uri: Uri = config.url.parse().map_err(|_| refused())?;
-        let parts = uri.into_parts();
-        let bare = parts.path_and_query.as_ref().is_none_or(|path| path == "/");
-        match (parts.scheme, parts.authority.filter(|authority| !authority.as_str().contains('@'))) {
-            (Some(scheme), Some(authority)) if bare && matches!(scheme.as_str(), "http" | "https") => {
-                Ok(Self {
-                    scheme,
-                    authority,
-                    host: config.host,
-                    prefix: config.prefix.clone(),
-                    timeout: config.timeout,
-                    client: egress.forwarding_client(),
-                })
-            }
-            _ => Err(refused()),
-        }
+        let (scheme, authority) = server_of(config)?;
+        Ok(Self {
+            scheme,
+            authority,
+            host: config.host,
+            prefix: config.prefix.clone(),
+            timeout: config.timeout,
+            client: egress.forwarding_client(),
+        })
     }
 
     /// Where its paths begin.
@@ -212,6 +207,20 @@ impl Upstream {
     }
 }
 
+/// The server that `url` names.
+pub fn server_of(config: &Config) -> Result<(Scheme, Authority), ConfigError> {
+    let refused = || ConfigError::UrlInvalid;
+    let uri: Uri = config.url.parse().map_err(|_| refused())?;
+    let parts = uri.into_parts();
+    let bare = parts.path_and_query.as_ref().is_none_or(|path| path == "/");
+    match (parts.scheme, parts.authority.filter(|authority| !authority.as_str().contains('@'))) {
+        (Some(scheme), Some(authority)) if bare && matches!(scheme.as_str(), "http" | "https") => {
+            Ok((scheme, authority))
+        }
+        _ => Err(refused()),
+    }
+}
+
 /// Whether a person looks at the answer, so that an error should be a page.
 pub fn wants_page(headers: &HeaderMap) -> bool {
     let html = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/html"));
@@ -290,20 +299,12 @@ fn strip_our_token(headers: &mut HeaderMap, verifier: &Verifier) {
     }
 }
 
-/// Removes the gateway's cookie, and makes one line of all others: HTTP/2 splits them, HTTP/1.1 may not
+/// Removes the gateway's cookies, and makes one line of all others: HTTP/2 splits them, HTTP/1.1 may not
 /// (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let lines: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if lines.len() < 2 && !lines.iter().any(|line| contains(line, OUR_COOKIE)) {
-        return;
-    }
-    let pairs = lines.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
-    let ours =
-        |pair: &[u8]| pair.split(|byte| *byte == b'=').next().map(<[u8]>::trim_ascii) == Some(OUR_COOKIE);
-    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !ours(pair)).collect();
-    let joined = HeaderValue::from_bytes(&kept.join(&b"; "[..]));
+    let others = access::cookies_without_ours(headers);
     headers.remove(header::COOKIE);
-    if let Some(value) = joined.ok().filter(|value| !value.is_empty()) {
+    if let Some(value) = others {
         headers.insert(header::COOKIE, value);
     }
 }
@@ -428,10 +429,6 @@ fn pass_back(answer: Response<Incoming>) -> Response<Body> {
     Response::from_parts(parts, Body::Forwarded(body))
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
 fn default_timeout() -> Duration {
     Duration::from_mins(2)
 }
@@ -445,7 +442,6 @@ const OF_PROXIES: [&str; 7] = [
     "x-real-ip",
     "x-rewrite-url",
 ];
-const OUR_COOKIE: &[u8] = access::COOKIE.as_bytes();
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -151,6 +151,12 @@ impl TryFrom<String> for PathPrefix {
     }
 }
 
+impl std::fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|segment| write!(f, "/{}", String::from_utf8_lossy(segment)))
+    }
+}
+
 impl PathPrefix {
     /// What follows the prefix, or all where the path does not begin with it.
     fn strip<'s, 'p>(&self, segments: &'s [&'p [u8]]) -> &'s [&'p [u8]] {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 pub mod bucket;
 pub mod control;
 pub mod gateway;
+pub mod label_studio;
 pub mod metadata;
 pub mod postgres;
 pub mod s3;
