@@ -105,6 +105,13 @@ class Pages:
         self.click("Files", "[...document.querySelectorAll('[data-testid=select-popup] *')].filter(e => e.innerText?.trim().startsWith('Files -')).at(-1)")
         self.browser.until("the import method is Files", "document.querySelector('[data-name=use_blob_urls]').innerText.startsWith('Files')")
 
+    def save(self, button: str, title: str) -> None:
+        """The last step, up to the card of the storage: a page that is left sooner takes its requests with it."""
+        self.press(button)
+        self.browser.until("the wizard is closed", "!document.body.innerText.includes('Import your data from cloud storage providers')")
+        self.wait_for_button("Sync Storage")
+        self.see(title)
+
     def wait_for_status(self, project: int, text: str) -> None:
         """Looks at the cards again until one shows the text, as the page tells to: it does not look by itself."""
         def attempt(_driver):

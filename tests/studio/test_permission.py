@@ -109,7 +109,7 @@ def test_the_decision_comes_as_a_cookie_for_that_task_alone(person, world, label
     somebody = person(people.ANNOTATOR).log_in()
     answer = somebody.ask(resolve(world["task"], URI))
     (cookie,) = answer.headers.get_all("Set-Cookie")
-    assert cookie.startswith("mediagate_token=") and "HttpOnly" in cookie and "SameSite=" in cookie, cookie
+    assert cookie.startswith("mediagate_task=") and "HttpOnly" in cookie and "SameSite=" in cookie, cookie
     assert re.search(rf"Path=/tasks/{world['task']}(/|;|$)", cookie), cookie
     somebody.headers = {"Cookie": cookie.split(";")[0]}
     assert somebody.ask(resolve(world["task"], URI)).body == BODY

@@ -49,7 +49,7 @@ def test_from_a_bucket_to_an_annotation_in_a_bucket(pages, browser, admin, label
     pages.see("Preview Loaded")
     pages.press("Next")
     pages.see("Ready to Connect")
-    pages.press("Save & Sync")
+    pages.save("Save & Sync", "Pictures")
     pages.wait_for_status(project, "Completed")
     assert "1 (1 new)" in pages.text()
 
@@ -57,8 +57,7 @@ def test_from_a_bucket_to_an_annotation_in_a_bucket(pages, browser, admin, label
     pages.begin_storage("Add Target Storage")
     pages.connect(title="Annotations", bucket="annotations", prefix="story", **keys)
     pages.click("Can delete objects", "document.querySelector('input[aria-label=\"Can delete objects from storage\"]')")
-    pages.press("Save")
-    pages.see("Annotations")
+    pages.save("Save", "Annotations")
 
     # Both are the gateway's: Label Studio, asked at its own port, knows no bucket and has no key.
     alone = Person(label_studio.port, people.ADMIN)
@@ -103,8 +102,7 @@ def test_a_storage_is_edited_synced_and_deleted_on_its_card(pages, admin, garage
     pages.press("Load Preview")
     pages.see("Preview Loaded")
     pages.press("Next")
-    pages.press("Save")
-    pages.see("Before")
+    pages.save("Save", "Before")
 
     pages.press("Storage options")
     pages.choose("Edit")
@@ -116,8 +114,7 @@ def test_a_storage_is_edited_synced_and_deleted_on_its_card(pages, admin, garage
     pages.press("Load Preview")
     pages.see("Preview Loaded")
     pages.press("Next")
-    pages.press("Save")
-    pages.see("After")
+    pages.save("Save", "After")
     (storage,) = admin.call(f"/api/storages/s3/?project={project}")
     assert (storage["title"], storage["prefix"], storage["use_blob_urls"]) == ("After", "card", True)
 
@@ -144,7 +141,7 @@ def test_a_sync_that_failed_shows_its_log(pages, admin, garage, keys):
     pages.press("Load Preview")
     pages.see("Preview Loaded")
     pages.press("Next")
-    pages.press("Save & Sync")
+    pages.save("Save & Sync", "Broken")
     pages.wait_for_status(project, "View Logs")
     pages.click("the status", "[...document.querySelectorAll('*')].filter(e => e.offsetParent && e.textContent.includes('View Logs')).at(-1)")
     pages.see("Storage Sync Error Log")
