@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod multipart;
 pub mod observe;
 pub mod response;
+pub mod rewrite;
 pub mod route;
 pub mod rules;
 pub mod upload;
@@ -38,6 +39,7 @@ use self::{
     locate::Storages,
     metrics::Metrics,
     observe::{Delivered, Record, Tally},
+    rewrite::Rewriting,
     route::{MediaRoute, ParseRouteError, Route, Scope},
 };
 use crate::{
@@ -70,6 +72,8 @@ pub struct State {
     pub storages: Arc<Storages>,
     /// The application behind the gateway.
     pub upstream: Option<Arc<Upstream>>,
+    /// What is replaced in its answers.
+    pub rewriting: Option<Arc<Rewriting>>,
     /// Pages of other origins.
     pub cors: Arc<Cors>,
 }
@@ -145,7 +149,7 @@ impl Gateway {
         &self,
         state: &State,
         peer: Peer,
-        (parts, body): (Parts, Incoming),
+        (mut parts, body): (Parts, Incoming),
         tally: &mut Tally,
     ) -> Result<Response<Body>, Error> {
         let client = access::client_ip(peer.ip, &parts.headers, &state.trusted)?;
@@ -166,7 +170,14 @@ impl Gateway {
                 let trusted = state.trusted.trusts(peer.ip).then(|| state.trusted.header());
                 let sender =
                     Sender { peer: peer.ip, client, trusted, tls: peer.tls, request_id: &request_id };
-                upstream.forward(parts, body, sender, &state.verifier).await
+                let rewriting = state.rewriting.as_ref();
+                let rewriting =
+                    rewriting.and_then(|rewriting| Some((rewriting, rewriting.prepare(&mut parts)?)));
+                let answer = upstream.forward(parts, body, sender, &state.verifier).await?;
+                match rewriting {
+                    Some((rewriting, asked)) => rewriting.apply(&asked, answer, &state.storages).await,
+                    None => Ok(answer),
+                }
             }
         }
     }

@@ -7,8 +7,10 @@
 
 mod client;
 mod config;
+mod task_json;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    task_json::{TaskJson, UrlTokens},
 };

@@ -12,9 +12,11 @@ use crate::{
     gateway::{
         State, cors, forward,
         locate::{Storage, Storages},
+        rewrite::Rewriting,
     },
     id::StorageName,
-    label_studio, s3,
+    label_studio::{self, UrlTokens},
+    s3,
     sidecar::{self, Connector, Doors, Sidecar},
     storage::Keys,
 };
@@ -101,6 +103,7 @@ pub(super) async fn assemble(
         verifier: Arc::clone(&verifier),
         storages: Arc::new(Storages::new(fixed.clone())),
         upstream: upstream.transpose()?.map(Arc::new),
+        rewriting: rewriting(config, label_studio.as_ref(), &minter, clock),
         cors: Arc::new(cors::Cors::build(&config.cors)?),
     };
     let ended = CancellationToken::new();
@@ -136,4 +139,19 @@ fn studio(
         |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
     let config = config.label_studio.clone();
     Ok(Some(Studio { public: client(public)?, sidecar: client(sidecar)?, config }))
+}
+
+/// What replaces URIs in Label Studio's answers, where the gateway has the storages.
+fn rewriting(
+    config: &Config,
+    studio: Option<&Studio>,
+    minter: &Arc<Minter>,
+    clock: fn() -> SystemTime,
+) -> Option<Arc<Rewriting>> {
+    let own = &config.label_studio;
+    let (studio, upstream) = studio.zip(config.upstream.as_ref()).filter(|_| own.storages)?;
+    let tokens = own.url_tokens.then(|| UrlTokens { minter: Arc::clone(minter), ttl: own.url_token_ttl });
+    let rewriter = label_studio::TaskJson::new(Arc::clone(&studio.public), tokens, clock);
+    let limit = usize::try_from(own.rewrite_limit.as_u64()).unwrap_or(usize::MAX);
+    Some(Arc::new(Rewriting::new(Arc::new(rewriter), limit, upstream.timeout)))
 }
