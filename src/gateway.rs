@@ -15,6 +15,7 @@ pub mod locate;
 pub mod metrics;
 pub mod multipart;
 pub mod observe;
+pub mod permission;
 pub mod response;
 pub mod route;
 pub mod rules;
@@ -38,11 +39,13 @@ use self::{
     locate::Storages,
     metrics::Metrics,
     observe::{Delivered, Record, Tally},
+    permission::{Admitted, Permission},
     route::{MediaRoute, ParseRouteError, Route, Scope},
 };
 use crate::{
     access::{self, Allowlist, ClientIp, Covered, Grant, TrustedProxies, Verifier},
     id::{ProjectId, TaskId},
+    object::ObjectUri,
     storage::Mode,
 };
 
@@ -70,6 +73,8 @@ pub struct State {
     pub storages: Arc<Storages>,
     /// The application behind the gateway.
     pub upstream: Option<Arc<Upstream>>,
+    /// Who is asked about requests without a token: the application behind the gateway, where it can be.
+    pub permission: Option<Arc<dyn Permission>>,
     /// Pages of other origins.
     pub cors: Arc<Cors>,
 }
@@ -156,7 +161,7 @@ impl Gateway {
             Route::Media(route) => {
                 tally.record.route = route.kind.label();
                 expect_bare(&parts, &body)?;
-                self.media(state, client, route, &parts, tally).await
+                self.media(state, (peer, client), route, &parts, tally).await
             }
             Route::Forward => {
                 tally.record.route = "forward";
@@ -174,7 +179,7 @@ impl Gateway {
     async fn media(
         &self,
         state: &State,
-        client: ClientIp,
+        (peer, client): (Peer, ClientIp),
         route: MediaRoute,
         parts: &Parts,
         tally: &mut Tally,
@@ -186,19 +191,21 @@ impl Gateway {
         let record = &mut tally.record;
         record.object = Some(route.object.clone());
         record.task = route.task().cloned();
-        let grant = authorise(state, parts, now).await?;
-        record.grant = Some(Arc::clone(&grant));
+        let admitted = permission::authorise(state, &route, parts, &self.metrics, now).await?;
+        let grant = &admitted.grant;
+        record.grant = Some(Arc::clone(grant));
         grant.admits(client)?;
         let located = match grant.covers(&route.object, route.task(), route.project())? {
-            Covered::Named => locate(state, &route, &grant, client, None)?,
+            Covered::Named => locate(state, &route, grant, client, None)?,
             Covered::IfLinkedTo(task) => {
-                let mentioned = self.links.expect(task, &route.object).await?;
+                let mentioned = self.mentioned(state, &admitted, task, (&route.object, now)).await?;
                 let project = mentioned.project.as_ref();
-                let located = locate(state, &route, &grant, client, project)?;
-                expect_same_project(&mentioned, &grant, located.storage)?;
+                let located = locate(state, &route, grant, client, project)?;
+                expect_same_project(&mentioned, grant, located.storage)?;
                 located
             }
         };
+        expect_permitted_project(grant, located.storage)?;
         record.storage = Some(located.storage.name().clone());
         let delivery = match self.deliverer.choose(&located).await? {
             Mode::Redirect => {
@@ -212,7 +219,26 @@ impl Gateway {
             }
         };
         tally.record.content_range = delivery.content_range();
-        Ok(response::respond(&located, delivery))
+        let mut response = response::respond(&located, delivery);
+        admitted.hand_out(state, peer, &route, (&parts.headers, now), &mut response);
+        Ok(response)
+    }
+
+    /// What the task of a token mentions; fails unless the object is among it. Where the application is asked, a task is
+    /// one of its own: those of the store have other numbers.
+    async fn mentioned(
+        &self,
+        state: &State,
+        admitted: &Admitted,
+        task: &TaskId,
+        (object, now): (&ObjectUri, SystemTime),
+    ) -> Result<Arc<Mentioned>, Error> {
+        let mentioned = match (&admitted.mentioned, &state.permission) {
+            (Some(mentioned), _) => Arc::clone(mentioned),
+            (None, Some(application)) => application.mentioned(task, now).await?,
+            (None, None) => return self.links.expect(task, object).await,
+        };
+        if mentioned.mentions(object) { Ok(mentioned) } else { Err(access::Error::ObjectNotGranted.into()) }
     }
 }
 
@@ -252,11 +278,6 @@ fn expect_bare(parts: &Parts, body: &Incoming) -> Result<(), Error> {
     Ok(())
 }
 
-async fn authorise(state: &State, parts: &Parts, now: SystemTime) -> Result<Arc<Grant>, Error> {
-    let presented = access::present(&parts.headers, parts.uri.query())?;
-    Ok(state.verifier.verify_or_refresh(&presented, now).await?)
-}
-
 /// The storage of the object. Only this makes a [`Located`], and only from a grant that was checked.
 fn locate<'a>(
     state: &'a State,
@@ -284,6 +305,12 @@ fn expect_same_project(
     } else {
         Ok(())
     }
+}
+
+/// Nor does what the application permitted for a project open another project's storage.
+fn expect_permitted_project(grant: &Grant, storage: &locate::Storage) -> Result<(), access::Error> {
+    let is_another = storage.project().is_some_and(|own| grant.project() != Some(own));
+    if grant.is_permission() && is_another { Err(access::Error::ObjectNotGranted) } else { Ok(()) }
 }
 
 /// Logs an error once, here, at the level of its fault; the client sees a fixed sentence only.

@@ -7,8 +7,10 @@
 
 mod client;
 mod config;
+mod permission;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    permission::Permissions,
 };

@@ -1,0 +1,3 @@
+//! In front of Label Studio: permissions.
+
+mod permission;
