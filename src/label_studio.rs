@@ -7,8 +7,12 @@
 
 mod client;
 mod config;
+mod permission;
+mod task_json;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    permission::Permissions,
+    task_json::{TaskJson, UrlTokens},
 };

@@ -6,15 +6,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConfigError, storages};
 use crate::{
-    access::{Allowlist, TrustedProxies, Verifier, mint::Minter},
+    access::{Allowlist, InternalKey, TrustedProxies, Verifier, mint::Minter},
     config::Config,
     egress::Egress,
     gateway::{
         State, cors, forward,
         locate::{Storage, Storages},
+        permission::Permission,
+        rewrite::Rewriting,
     },
     id::StorageName,
-    label_studio, s3,
+    label_studio::{self, UrlTokens},
+    s3,
     sidecar::{self, Connector, Doors, Sidecar},
     storage::Keys,
 };
@@ -28,6 +31,8 @@ pub(super) struct Generation {
     pub(super) file_keys: HashMap<StorageName, Keys>,
     pub(super) verifier: Arc<Verifier>,
     pub(super) minter: Arc<Minter>,
+    /// Signs what Label Studio permits; the same for all generations of the process.
+    internal_key: Arc<InternalKey>,
     pub(super) egress: Arc<Egress>,
     /// The door for the storages of the store.
     pub(super) guarded: Arc<Egress>,
@@ -80,7 +85,12 @@ pub(super) async fn assemble(
     before: Option<&Generation>,
 ) -> Result<Assembled, ConfigError> {
     let egress = Arc::new(Egress::build(&config.egress)?);
-    let verifier = Arc::new(Verifier::build(&config.access, clock())?);
+    let internal_key =
+        before.map_or_else(|| Arc::new(InternalKey::generate()), |before| Arc::clone(&before.internal_key));
+    let is_asked =
+        config.upstream.as_ref().is_some_and(|upstream| upstream.kind == forward::Kind::LabelStudio);
+    let trusted_key = is_asked.then_some(&*internal_key);
+    let verifier = Arc::new(Verifier::build_with(&config.access, trusted_key, clock())?);
     if let Some(before) = before {
         verifier.inherit_jwks(&before.verifier);
     }
@@ -90,6 +100,10 @@ pub(super) async fn assemble(
     // Pools of their own: the sidecar's connections are driven by another thread.
     let own = Egress::build(&config.egress)?;
     let label_studio = studio(config, (&egress, &own), clock)?;
+    let permission = label_studio.as_ref().map(|studio| -> Arc<dyn Permission> {
+        let minter = Minter::internal(&internal_key, &config.access);
+        Arc::new(label_studio::Permissions::new(Arc::clone(&studio.public), &studio.config, minter))
+    });
     let door = |egress| Connector::new(Arc::new(egress), s3_metrics.clone(), clock);
     let doors = Doors { guarded: door(own.guarded()), operator: door(own) };
     let origins = config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
@@ -101,6 +115,8 @@ pub(super) async fn assemble(
         verifier: Arc::clone(&verifier),
         storages: Arc::new(Storages::new(fixed.clone())),
         upstream: upstream.transpose()?.map(Arc::new),
+        rewriting: rewriting(config, label_studio.as_ref(), &minter, clock),
+        permission,
         cors: Arc::new(cors::Cors::build(&config.cors)?),
     };
     let ended = CancellationToken::new();
@@ -111,6 +127,7 @@ pub(super) async fn assemble(
             file_keys,
             verifier,
             minter,
+            internal_key,
             egress,
             guarded,
             sidecar,
@@ -136,4 +153,19 @@ fn studio(
         |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
     let config = config.label_studio.clone();
     Ok(Some(Studio { public: client(public)?, sidecar: client(sidecar)?, config }))
+}
+
+/// What replaces URIs in Label Studio's answers, where the gateway has the storages.
+fn rewriting(
+    config: &Config,
+    studio: Option<&Studio>,
+    minter: &Arc<Minter>,
+    clock: fn() -> SystemTime,
+) -> Option<Arc<Rewriting>> {
+    let own = &config.label_studio;
+    let (studio, upstream) = studio.zip(config.upstream.as_ref()).filter(|_| own.storages)?;
+    let tokens = own.url_tokens.then(|| UrlTokens { minter: Arc::clone(minter), ttl: own.url_token_ttl });
+    let rewriter = label_studio::TaskJson::new(Arc::clone(&studio.public), tokens, clock);
+    let limit = usize::try_from(own.rewrite_limit.as_u64()).unwrap_or(usize::MAX);
+    Some(Arc::new(Rewriting::new(Arc::new(rewriter), limit, upstream.timeout)))
 }

@@ -262,6 +262,20 @@ impl Storages {
         Some(own.unwrap_or(first))
     }
 
+    /// The storage that serves an object for a project: of those that are its own or nobody's, the one with the longest
+    /// prefix, and of such two the project's own.
+    pub fn locate_own(&self, object: &ObjectUri, project: Option<&ProjectId>) -> Option<&Arc<Storage>> {
+        let serves = |storage: &&Arc<Storage>| {
+            let own = storage.project.as_ref();
+            (own.is_none() || own == project) && object.key.as_str().starts_with(&*storage.prefix)
+        };
+        let of_bucket = self.by_bucket.get(&object.bucket)?;
+        of_bucket
+            .iter()
+            .filter(serves)
+            .min_by_key(|storage| (std::cmp::Reverse(storage.prefix.len()), storage.project.is_none()))
+    }
+
     /// Every storage, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Storage>> {
         self.all.iter()

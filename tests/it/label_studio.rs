@@ -1,0 +1,4 @@
+//! In front of Label Studio.
+
+mod permission;
+mod task_json;
