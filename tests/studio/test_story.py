@@ -55,8 +55,7 @@ def test_from_a_bucket_to_an_annotation_in_a_bucket(pages, browser, admin, label
 
     # A target, by the wizard.
     pages.begin_storage("Add Target Storage")
-    pages.connect(title="Annotations", bucket="annotations", prefix="story", **keys)
-    pages.click("Can delete objects", "document.querySelector('input[aria-label=\"Can delete objects from storage\"]')")
+    pages.connect(title="Annotations", bucket="annotations", prefix="story", can_delete=True, **keys)
     pages.save("Save", "Annotations")
 
     # Both are the gateway's: Label Studio, asked at its own port, knows no bucket and has no key.
