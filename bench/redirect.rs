@@ -46,6 +46,7 @@ pub(crate) fn gateway() -> (Arc<Gateway>, String) {
         verifier: Arc::new(verifier),
         storages: Arc::new(Storages::new(vec![setup::Storages::new().storage("media", BUCKET, "")])),
         upstream: None,
+        takeover: None,
         cors: Arc::new(cors::Cors::build(&cors::Config::default()).unwrap()),
     };
     let gateway = Gateway::new(

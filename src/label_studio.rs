@@ -7,8 +7,10 @@
 
 mod client;
 mod config;
+mod storages;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    storages::StoragesDoor,
 };

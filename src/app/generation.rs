@@ -101,6 +101,8 @@ pub(super) async fn assemble(
         verifier: Arc::clone(&verifier),
         storages: Arc::new(Storages::new(fixed.clone())),
         upstream: upstream.transpose()?.map(Arc::new),
+        // Made when the control side is.
+        takeover: None,
         cors: Arc::new(cors::Cors::build(&config.cors)?),
     };
     let ended = CancellationToken::new();
