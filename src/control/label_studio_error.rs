@@ -263,6 +263,8 @@ fn sentence(refusal: Refusal) -> &'static str {
             "The request carries a login cookie and does not come from a page of this site: its Origin is not this host. \
              Send a token instead of the cookie, or let the proxy in front keep Host."
         }
-        Refusal::Away => "Label Studio does not say who may do this; ask again in a moment. The log says why.",
+        Refusal::Away => {
+            "Label Studio does not say who may do this; ask again in a moment. The log says why."
+        }
     }
 }

@@ -257,7 +257,8 @@ impl Storages {
     pub fn locate(&self, object: &ObjectUri, project: Option<&ProjectId>) -> Option<&Arc<Storage>> {
         let of_bucket = self.by_bucket.get(&object.bucket)?;
         let serves = |storage: &&Arc<Storage>| object.key.as_str().starts_with(&*storage.prefix);
-        let is_anothers = |storage: &Storage| storage.project.is_some() && storage.project.as_ref() != project;
+        let is_anothers =
+            |storage: &Storage| storage.project.is_some() && storage.project.as_ref() != project;
         // Sorted by prefix, the longest first, so that of equals the first stays.
         of_bucket.iter().filter(serves).min_by_key(|storage| {
             (is_anothers(storage), std::cmp::Reverse(storage.prefix.len()), storage.project.is_none())

@@ -85,7 +85,9 @@ impl StoragesDoor {
             _ => return Ok(ours),
         };
         let Some(merged) = merge::merge(list, &theirs.body, key) else {
-            tracing::warn!("Label Studio's list of storages is no list; it is not the version that is known here");
+            tracing::warn!(
+                "Label Studio's list of storages is no list; it is not the version that is known here"
+            );
             return Err(Refusal::Away);
         };
         let mut response = Response::new(Bytes::from(merged));

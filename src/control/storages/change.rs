@@ -7,8 +7,8 @@ use axum::{
 };
 
 use super::{
-    Access, Caller, Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body, examine::expect_place,
-    fields, reader::Fields,
+    Access, Caller, Collection, FieldErrors, Id, LabelStudioError, StorageAnswer, body,
+    examine::expect_place, fields, reader::Fields,
 };
 use crate::{
     id::StorageId,
@@ -155,7 +155,10 @@ impl Collection {
         if let Some(source) = sources.iter().find(|source| overlap(source, target)) {
             let place = if caller.is_told_of(source) {
                 let prefix = source.settings.normal_prefix();
-                format!("the source storage {} (prefix {prefix:?} of the same bucket and project)", source.name())
+                format!(
+                    "the source storage {} (prefix {prefix:?} of the same bucket and project)",
+                    source.name()
+                )
             } else {
                 "a source storage of all projects".to_owned()
             };

@@ -49,8 +49,18 @@ mod tests {
         let gcs = r#"{"id":1,  "type":"gcs","name":"s3","big":123456789012345678901234567890}"#;
         for (key, ours, theirs, want) in [
             (Key::Type, "[]", "[]", "[]".to_owned()),
-            (Key::Type, "[{\"id\":9}]", &format!("[{{\"type\":\"s3\"}},{gcs}]"), format!("[{{\"id\":9}},{gcs}]")),
-            (Key::Type, "[]", r#"[{"type":"\u0073\u0033"},{"type":"s3s"},{"type":"S3"}]"#, r#"[{"type":"S3"}]"#.to_owned()),
+            (
+                Key::Type,
+                "[{\"id\":9}]",
+                &format!("[{{\"type\":\"s3\"}},{gcs}]"),
+                format!("[{{\"id\":9}},{gcs}]"),
+            ),
+            (
+                Key::Type,
+                "[]",
+                r#"[{"type":"\u0073\u0033"},{"type":"s3s"},{"type":"S3"}]"#,
+                r#"[{"type":"S3"}]"#.to_owned(),
+            ),
             (Key::Type, "[]", r#"[null,7,{"type":5},{}]"#, r#"[null,7,{"type":5},{}]"#.to_owned()),
             (Key::Name, "[]", &format!("[{gcs}]"), "[]".to_owned()),
         ] {

@@ -34,7 +34,8 @@ fn is_this_host(origin: &str, parts: &Parts, is_proxied: bool) -> bool {
     let bare = |host: &str| host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase();
     let is_it = |host: &str| bare(host) == bare(authority);
     // HTTP/2 names the host in the target.
-    let host = parts.uri.authority().map(http::uri::Authority::as_str).or(only(&parts.headers, &header::HOST));
+    let host =
+        parts.uri.authority().map(http::uri::Authority::as_str).or(only(&parts.headers, &header::HOST));
     let of_proxy = only(&parts.headers, &X_FORWARDED_HOST).filter(|_| is_proxied);
     host.into_iter().chain(of_proxy).any(is_it)
 }
@@ -120,8 +121,12 @@ mod tests {
 
     #[test]
     fn a_trusted_proxy_names_the_host() {
-        let headers =
-            [COOKIE, ("host", "inner:8080"), ("origin", "https://ls.example"), ("x-forwarded-host", "ls.example")];
+        let headers = [
+            COOKIE,
+            ("host", "inner:8080"),
+            ("origin", "https://ls.example"),
+            ("x-forwarded-host", "ls.example"),
+        ];
         assert!(verdict("POST", true, &headers));
         assert!(!verdict("POST", false, &headers));
     }

@@ -1,0 +1,3 @@
+//! In front of Label Studio.
+
+mod storages;
