@@ -25,7 +25,7 @@ use self::{
 };
 use super::{Answer, Client, Config, Credentials};
 use crate::{
-    control::{Caller, Refusal},
+    control::{Caller, Member as _, Refusal},
     gateway::takeover::{Answering, TakeOver},
 };
 
@@ -54,7 +54,11 @@ impl StoragesDoor {
             Credentials::of(&parts.headers),
         ));
         match claim {
-            Claim::Ours => self.ask_own(parts, axum::body::Body::new(body), person).await,
+            Claim::Ours => {
+                // Before a word of the body is read or a number looked up: to nobody all is the same.
+                person.name().await?;
+                self.ask_own(parts, axum::body::Body::new(body), person).await
+            }
             Claim::AllTypes(key) => self.merged(parts, key, person).await,
         }
     }

@@ -1,7 +1,9 @@
 //! Somebody who asks the storage API, and what Label Studio says of them.
 //!
-//! It is asked as they, with what their request carries. What it says of a project is remembered for seconds, since a page
-//! asks several things at once; who wants to change something is asked for anew.
+//! It is asked as they, with what their request carries, for the project and for its storages. Both have to say yes: the
+//! first knows whose projects somebody sees, and the second does not in 1.23, where only removed members are refused
+//! there; the second knows roles, where an edition has them. What is said is remembered for seconds, since a page asks
+//! several things at once; who wants to change something is asked for anew.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,8 +74,15 @@ impl Person {
     }
 
     async fn of_project(&self, project: i64) -> Result<Result<(), Refusal>, Refusal> {
-        let answer = self.get(&format!("/api/storages/s3/?project={project}")).await?;
-        verdict(answer.status)
+        for path in
+            [format!("/api/projects/{project}/?include=id"), format!("/api/storages/s3/?project={project}")]
+        {
+            let said = verdict(self.get(&path).await?.status)?;
+            if said.is_err() {
+                return Ok(said);
+            }
+        }
+        Ok(Ok(()))
     }
 
     async fn who(&self) -> Result<Known, Refusal> {

@@ -37,23 +37,23 @@ async fn the_storages_of_another_project_are_forbidden_and_say_nothing() {
     let s3 = S3Server::start().await;
     s3.put("media", "a.jpg", b"abc");
     let front = Front::start().await;
-    for collection in ["/api/storages/s3", "/api/storages/export/s3"] {
-        let made = front.admin("POST", collection, &fields(&s3, 2)).await;
+    let collections = ["/api/storages/s3", "/api/storages/export/s3"];
+    let cases = collections.iter().flat_map(|collection| [(collection, 2, 404), (collection, 3, 403)]);
+    for (collection, project, status) in cases {
+        let made = front.admin("POST", collection, &fields(&s3, project)).await;
         assert_eq!(made.status, 201, "{}", made.text());
         let id = body(&made)["id"].to_string();
         for (method, path, sent) in all_verbs(collection, &id) {
             let answer = front.ask("ann", method, &path, &sent).await;
-            assert_eq!(answer.status, 403, "{method} {path} {sent}: {}", answer.text());
+            assert_eq!(answer.status, status, "{method} {path} {sent}: {}", answer.text());
             assert!(without_names(&answer), "{}", answer.text());
         }
         let kept = body(&front.admin("GET", &format!("{collection}/{id}"), &json!({})).await);
-        assert_eq!((&kept["title"], &kept["project"]), (&json!("images"), &json!(2)));
-        assert_eq!(front.ask("bob", "GET", &format!("{collection}/{id}"), &Value::Null).await.status, 200);
-        for project in ["2", "3"] {
-            let listed =
-                front.ask("ann", "GET", &format!("{collection}?project={project}"), &Value::Null).await;
-            assert_eq!(listed.status, 403, "{}", listed.text());
-        }
+        assert_eq!((&kept["title"], &kept["project"]), (&json!("images"), &json!(project)));
+        let listed = front.ask("ann", "GET", &format!("{collection}?project={project}"), &Value::Null).await;
+        assert_eq!(listed.status, status, "{}", listed.text());
+        let theirs = front.ask("bob", "GET", &format!("{collection}/{id}"), &Value::Null).await;
+        assert_eq!(theirs.status == 200, project == 2, "{}", theirs.text());
     }
 }
 
@@ -77,8 +77,8 @@ async fn a_storage_is_made_and_moved_only_within_ones_own_projects() {
     let front = Front::start().await;
     let path = front.made("/api/storages/s3", Some(1)).await;
     for (project, status, says) in [
-        (json!(2), 403, "permission"),
-        (json!("2"), 403, "permission"),
+        (json!(2), 400, "object does not exist"),
+        (json!("2"), 400, "object does not exist"),
         (json!(3), 403, "permission"),
         (json!(9), 400, "object does not exist"),
         (json!("01"), 400, "object does not exist"),
@@ -120,6 +120,8 @@ async fn nobody_gets_nothing_and_label_studio_is_not_asked() {
         all.push(("GET", "/api/storages/s3?project=1".to_owned(), Value::Null));
         all.push(("POST", "/api/storages/s3".to_owned(), json!({ "project": 1 })));
         all.push(("GET", "/api/storages/s3/form".to_owned(), Value::Null));
+        all.extend(all_verbs("/api/storages/s3", "4711"));
+        all.push(("POST", "/api/storages/s3".to_owned(), json!([])));
         for (method, path, sent) in all {
             // A cookie of ours is one too, where pages of other sites are kept off.
             let headers: Vec<_> = headers.iter().copied().chain([("sec-fetch-site", "none")]).collect();
