@@ -20,7 +20,7 @@ mod storages;
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -102,6 +102,7 @@ impl App {
             store: store.clone(),
             served: Mutex::default(),
             wanted,
+            storages_api: OnceLock::new(),
             run_queued: Arc::default(),
             s3_metrics,
             metrics,
@@ -118,6 +119,7 @@ impl App {
         let control = Control::new(observed, store, clock, bearer)
             .with_intake(intake_metrics, config.admin.max_annotations_body)
             .with_hooks(config.hooks.bearer().map_err(ConfigError::from)?);
+        context.open_storages(control.storages_router());
         Ok(Self {
             public,
             admin,

@@ -8,11 +8,13 @@
 mod client;
 mod config;
 mod permission;
+mod storages;
 mod task_json;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
     permission::Permissions,
+    storages::StoragesDoor,
     task_json::{TaskJson, UrlTokens},
 };

@@ -1,4 +1,5 @@
 //! In front of Label Studio.
 
 mod permission;
+mod storages;
 mod task_json;
