@@ -36,7 +36,7 @@ use self::storages::StoragesApi;
 pub use self::{
     error::Problem,
     health::{Readiness, Unready},
-    hooks::{Config as HooksConfig, SecretError},
+    hooks::{Config as HooksConfig, HEADER as HOOK_SECRET_HEADER, SecretError},
     intake::IntakeMetrics,
 };
 use crate::{access::mint::Minter, id::StorageName, sidecar::Sidecar, storage::Keys, store::Store};
