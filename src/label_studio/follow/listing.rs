@@ -1,6 +1,9 @@
 //! Label Studio's list of tasks, as it is read here: by id, page after page, with raw URIs.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use http::StatusCode;
@@ -153,9 +156,11 @@ fn path(project: i64, size: usize, query: &str, include: &str) -> String {
     )
 }
 
-/// A time before 1970 is none that we ever keep.
+/// Label Studio answers 500 to a time without a fraction. A time before 1970 is none that we ever keep.
 fn written(time: SystemTime) -> Option<String> {
-    DateTime::from(time).fmt(Format::DateTime).ok()
+    let seconds = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let text = DateTime::from_secs(seconds).fmt(Format::DateTime).ok()?;
+    Some(format!("{}.000Z", text.trim_end_matches('Z')))
 }
 
 fn malformed(why: &str) -> Error {

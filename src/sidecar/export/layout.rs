@@ -50,6 +50,7 @@ pub(super) fn annotation_body(annotation: &Annotation, people: &People) -> Strin
     let task = annotation.task_body.as_deref().map(|task| Members::read(task).ordered(TASK_KEYS));
     let task = task.and_then(|text| RawValue::from_string(text).ok()).unwrap_or(task_id);
     let mut members = own;
+    members.0.retain(|(key, _)| !UNWRITTEN.contains(&key.as_str()));
     members.set("id", &id);
     members.set("task", &task);
     if let Some(project) = &project {
@@ -234,6 +235,8 @@ const ANNOTATION_KEYS: &[&str] = &[
     "parent_annotation",
     "last_created_by",
 ];
+/// What webhooks have of an annotation and Label Studio's own targets have not.
+const UNWRITTEN: &[&str] = &["prediction", "result_count", "unique_id"];
 /// Who made it.
 const PERSON_KEYS: &[&str] = &["id", "first_name", "last_name", "email"];
 /// The same within a task.

@@ -1,0 +1,3 @@
+//! In front of a Label Studio that a test gives.
+
+mod export;
