@@ -38,7 +38,7 @@ pub use self::{
     caller::{Access, Caller, Judging, Member, Refusal},
     error::Problem,
     health::{Readiness, Unready},
-    hooks::{Config as HooksConfig, SecretError},
+    hooks::{Config as HooksConfig, HEADER as HOOK_SECRET_HEADER, SecretError},
     intake::IntakeMetrics,
 };
 use crate::{access::mint::Minter, id::StorageName, sidecar::Sidecar, storage::Keys, store::Store};

@@ -26,10 +26,10 @@ use crate::{
         takeover::TakeOver,
     },
     id::StorageName,
-    label_studio::StoragesDoor,
+    label_studio::{Follower, StoragesDoor},
     lifecycle::Lifecycle,
     s3,
-    sidecar::{self, Sidecar},
+    sidecar::{self, AnnotationSource, Sidecar},
     storage::{Direction, Keys},
     store::{self, Changes, Revoked, Store},
     telemetry,
@@ -61,6 +61,7 @@ pub(super) type Waiting = oneshot::Sender<()>;
 pub(super) struct Observed {
     pub(super) context: Arc<Context>,
     pub(super) registry: Registry,
+    pub(super) follower: Follower,
 }
 
 impl Context {
@@ -217,6 +218,11 @@ impl sidecar::Host for Observed {
 
     fn config(&self) -> sidecar::Config {
         self.context.generation.load().runs
+    }
+
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        self.context.generation.load().label_studio.as_ref()?;
+        Some(Arc::new(self.follower.clone()))
     }
 }
 

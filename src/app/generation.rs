@@ -16,9 +16,9 @@ use crate::{
         rewrite::Rewriting,
     },
     id::StorageName,
-    label_studio::{self, UrlTokens},
+    label_studio::{self, Follower, UrlTokens},
     s3,
-    sidecar::{self, Connector, Doors, Sidecar},
+    sidecar::{self, AnnotationSource, Connector, Doors, Sidecar},
     storage::Keys,
 };
 
@@ -63,17 +63,35 @@ pub(super) struct Assembled {
     pub(super) generation: Generation,
 }
 
-impl sidecar::Host for Generation {
+/// What a command works with: one generation, for as long as it takes.
+pub(super) struct Commanded {
+    pub(super) generation: Arc<Generation>,
+    pub(super) follower: Follower,
+}
+
+impl sidecar::Host for Commanded {
     fn sidecar(&self) -> Sidecar {
-        self.sidecar.clone()
+        self.generation.sidecar.clone()
     }
 
     fn file_keys(&self, name: &StorageName) -> Option<Keys> {
-        self.file_keys.get(name).cloned()
+        self.generation.file_keys.get(name).cloned()
     }
 
     fn config(&self) -> sidecar::Config {
-        self.runs
+        self.generation.runs
+    }
+
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        self.generation.label_studio.as_ref()?;
+        Some(Arc::new(self.follower.clone()))
+    }
+}
+
+impl Studio {
+    /// As the sidecar asks it.
+    pub(super) fn for_sidecar(&self) -> (Arc<label_studio::Client>, label_studio::Config) {
+        (Arc::clone(&self.sidecar), self.config.clone())
     }
 }
 
@@ -154,6 +172,7 @@ fn studio(
     };
     let client =
         |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
+    config.label_studio.check_webhook(config.hooks.has_secret())?;
     let config = config.label_studio.clone();
     Ok(Some(Studio { public: client(public)?, sidecar: client(sidecar)?, config }))
 }
