@@ -48,6 +48,7 @@ pub(crate) fn gateway() -> (Arc<Gateway>, String) {
         upstream: None,
         rewriting: None,
         permission: None,
+        takeover: None,
         cors: Arc::new(cors::Cors::build(&cors::Config::default()).unwrap()),
     };
     let gateway = Gateway::new(

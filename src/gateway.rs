@@ -20,6 +20,7 @@ pub mod response;
 pub mod rewrite;
 pub mod route;
 pub mod rules;
+pub mod takeover;
 pub mod upload;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
@@ -43,6 +44,7 @@ use self::{
     permission::{Admitted, Permission},
     rewrite::Rewriting,
     route::{MediaRoute, ParseRouteError, Route, Scope},
+    takeover::TakeOver,
 };
 use crate::{
     access::{self, Allowlist, ClientIp, Covered, Grant, TrustedProxies, Verifier},
@@ -79,6 +81,8 @@ pub struct State {
     pub rewriting: Option<Arc<Rewriting>>,
     /// Who is asked about requests without a token: the application behind the gateway, where it can be.
     pub permission: Option<Arc<dyn Permission>>,
+    /// What is answered in the application's place.
+    pub takeover: Option<Arc<dyn TakeOver>>,
     /// Pages of other origins.
     pub cors: Arc<Cors>,
 }
@@ -142,7 +146,7 @@ impl Gateway {
             let page = wants_page.then(|| forward::error_page(&error)).flatten();
             page.unwrap_or_else(|| response::refuse(&error, &request_id, version))
         });
-        if tally.record.delivered != Delivered::Forward {
+        if !matches!(tally.record.delivered, Delivered::Forward | Delivered::TakenOver) {
             state.cors.decorate(cors, response.headers_mut());
         }
         response::identify(response.headers_mut(), &request_id);
@@ -170,6 +174,14 @@ impl Gateway {
             Route::Forward => {
                 tally.record.route = "forward";
                 let upstream = state.upstream.as_ref().ok_or(Error::UpstreamUnset)?;
+                if let Some(takeover) = state.takeover.as_ref().filter(|takeover| takeover.claims(&parts)) {
+                    tally.record.route = "storages";
+                    tally.record.delivered = Delivered::TakenOver;
+                    let parts = forward::without_our_tokens(parts, &state.verifier)?;
+                    let request = Request::from_parts(parts, body);
+                    let answer = takeover.answer(request, state.trusted.trusts(peer.ip)).await;
+                    return Ok(answer.map(Body::from));
+                }
                 tally.record.delivered = Delivered::Forward;
                 let request_id = tally.record.request_id.clone();
                 let trusted = state.trusted.trusts(peer.ip).then(|| state.trusted.header());

@@ -7,12 +7,16 @@
 
 mod client;
 mod config;
+mod follow;
 mod permission;
+mod storages;
 mod task_json;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    follow::{FollowMetrics, Follower, InForce},
     permission::Permissions,
+    storages::StoragesDoor,
     task_json::{TaskJson, UrlTokens},
 };

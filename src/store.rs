@@ -22,8 +22,10 @@ mod key;
 mod links;
 mod migrate;
 mod outbox;
+mod people;
 mod pool;
 mod reconcile;
+mod reconciliations;
 mod reseal;
 mod revocations;
 mod row;
@@ -47,7 +49,7 @@ use std::{
 use tokio::sync::watch;
 
 pub use self::{
-    annotations::{Accepted, AnnotationPage},
+    annotations::{Accepted, AnnotationPage, AnnotationState},
     changes::Changes,
     config::Config,
     error::Error,
@@ -56,6 +58,7 @@ pub use self::{
     migrate::Migrated,
     outbox::{Delivered, Depth, Due, OutboxEntry, OutboxFilter, OutboxState},
     reconcile::FileStorage,
+    reconciliations::Reconciliation,
     revocations::{Revocation, Revoked},
     runs::{Claimed, Enqueued, RunFilter},
     seal::KeyId,

@@ -169,6 +169,11 @@ impl Minter {
         }
     }
 
+    /// Whether any key can sign.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Mints a token that is valid from `now` on.
     pub fn mint(&self, request: &TokenRequest, now: SystemTime) -> Result<MintedToken, MintError> {
         let key = self.key(request.key.as_deref())?;

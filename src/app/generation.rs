@@ -16,9 +16,9 @@ use crate::{
         rewrite::Rewriting,
     },
     id::StorageName,
-    label_studio::{self, UrlTokens},
+    label_studio::{self, Follower, UrlTokens},
     s3,
-    sidecar::{self, Connector, Doors, Sidecar},
+    sidecar::{self, AnnotationSource, Connector, Doors, Sidecar},
     storage::Keys,
 };
 
@@ -63,17 +63,35 @@ pub(super) struct Assembled {
     pub(super) generation: Generation,
 }
 
-impl sidecar::Host for Generation {
+/// What a command works with: one generation, for as long as it takes.
+pub(super) struct Commanded {
+    pub(super) generation: Arc<Generation>,
+    pub(super) follower: Follower,
+}
+
+impl sidecar::Host for Commanded {
     fn sidecar(&self) -> Sidecar {
-        self.sidecar.clone()
+        self.generation.sidecar.clone()
     }
 
     fn file_keys(&self, name: &StorageName) -> Option<Keys> {
-        self.file_keys.get(name).cloned()
+        self.generation.file_keys.get(name).cloned()
     }
 
     fn config(&self) -> sidecar::Config {
-        self.runs
+        self.generation.runs
+    }
+
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        self.generation.label_studio.as_ref()?;
+        Some(Arc::new(self.follower.clone()))
+    }
+}
+
+impl Studio {
+    /// As the sidecar asks it.
+    pub(super) fn for_sidecar(&self) -> (Arc<label_studio::Client>, label_studio::Config) {
+        (Arc::clone(&self.sidecar), self.config.clone())
     }
 }
 
@@ -100,10 +118,11 @@ pub(super) async fn assemble(
     // Pools of their own: the sidecar's connections are driven by another thread.
     let own = Egress::build(&config.egress)?;
     let label_studio = studio(config, (&egress, &own), clock)?;
+    let internal = || Minter::internal(&internal_key, &config.access);
     let permission = label_studio.as_ref().map(|studio| -> Arc<dyn Permission> {
-        let minter = Minter::internal(&internal_key, &config.access);
-        Arc::new(label_studio::Permissions::new(Arc::clone(&studio.public), &studio.config, minter))
+        Arc::new(label_studio::Permissions::new(Arc::clone(&studio.public), &studio.config, internal()))
     });
+    let url_minter = if minter.has_keys() { Arc::clone(&minter) } else { Arc::new(internal()) };
     let door = |egress| Connector::new(Arc::new(egress), s3_metrics.clone(), clock);
     let doors = Doors { guarded: door(own.guarded()), operator: door(own) };
     let origins = config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
@@ -115,8 +134,10 @@ pub(super) async fn assemble(
         verifier: Arc::clone(&verifier),
         storages: Arc::new(Storages::new(fixed.clone())),
         upstream: upstream.transpose()?.map(Arc::new),
-        rewriting: rewriting(config, label_studio.as_ref(), &minter, clock),
+        rewriting: rewriting(config, label_studio.as_ref(), url_minter, clock),
         permission,
+        // Made when the control side is.
+        takeover: None,
         cors: Arc::new(cors::Cors::build(&config.cors)?),
     };
     let ended = CancellationToken::new();
@@ -151,6 +172,7 @@ fn studio(
     };
     let client =
         |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
+    config.label_studio.check_webhook(config.hooks.has_secret())?;
     let config = config.label_studio.clone();
     Ok(Some(Studio { public: client(public)?, sidecar: client(sidecar)?, config }))
 }
@@ -159,12 +181,12 @@ fn studio(
 fn rewriting(
     config: &Config,
     studio: Option<&Studio>,
-    minter: &Arc<Minter>,
+    minter: Arc<Minter>,
     clock: fn() -> SystemTime,
 ) -> Option<Arc<Rewriting>> {
     let own = &config.label_studio;
     let (studio, upstream) = studio.zip(config.upstream.as_ref()).filter(|_| own.storages)?;
-    let tokens = own.url_tokens.then(|| UrlTokens { minter: Arc::clone(minter), ttl: own.url_token_ttl });
+    let tokens = own.url_tokens.then(|| UrlTokens { minter, ttl: own.url_token_ttl });
     let rewriter = label_studio::TaskJson::new(Arc::clone(&studio.public), tokens, clock);
     let limit = usize::try_from(own.rewrite_limit.as_u64()).unwrap_or(usize::MAX);
     Some(Arc::new(Rewriting::new(Arc::new(rewriter), limit, upstream.timeout)))

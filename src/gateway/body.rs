@@ -21,7 +21,7 @@ use crate::s3;
 pub enum Body {
     /// Nothing.
     Empty,
-    /// A short text of ours.
+    /// A text of ours, whole.
     Text(Option<Bytes>),
     /// An object, or one range of it.
     Object(Box<s3::ObjectBody>),
@@ -58,6 +58,12 @@ impl Observed {
             tally.complete();
         }
         Self { body, tally }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Text(Some(bytes)) }
     }
 }
 

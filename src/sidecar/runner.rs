@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, ConnectError, Export, RunMetrics, Sidecar,
+    AnnotationSource, Config, ConnectError, Export, RunMetrics, Sidecar,
     sync::{StoreSink, Sync, SyncError, TaskSink},
 };
 use crate::{
@@ -33,6 +33,10 @@ pub trait Host: Send + std::marker::Sync + 'static {
     fn file_keys(&self, name: &StorageName) -> Option<Keys>;
     /// How much is done at once.
     fn config(&self) -> Config;
+    /// The application that annotations come from, where it can be asked.
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        None
+    }
 }
 
 /// Works on runs until it is stopped. Cheap to clone.
@@ -201,6 +205,7 @@ impl Inner {
                     connection,
                     metrics: self.metrics.exports().clone(),
                     at_once: config.exports.max(1),
+                    source: self.host.annotation_source(),
                 };
                 Ok(Box::pin(export.run()).await?)
             }
