@@ -115,6 +115,11 @@ class Pages:
         self.wait_for_button("Sync Storage")
         self.see(title)
 
+    def sync(self) -> None:
+        """Presses the card's button, and waits until the page knows that it began."""
+        self.press("Sync Storage")
+        self.browser.until("the sync began", "/Syncing may take|Queued|In progress|Completed|Failed/.test(document.body.innerText)")
+
     def wait_for_status(self, project: int, text: str) -> None:
         """Looks at the cards again until one shows the text, as the page tells to: it does not look by itself."""
         def attempt(_driver):

@@ -117,7 +117,7 @@ def test_a_storage_is_edited_synced_and_deleted_on_its_card(pages, admin, garage
     (storage,) = admin.call(f"/api/storages/s3/?project={project}")
     assert (storage["title"], storage["prefix"], storage["use_blob_urls"]) == ("After", "card", True)
 
-    pages.press("Sync Storage")
+    pages.sync()
     pages.wait_for_status(project, "Completed")
     assert len(admin.tasks(project)) == 2
 
