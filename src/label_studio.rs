@@ -7,8 +7,10 @@
 
 mod client;
 mod config;
+mod sink;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    sink::Sink,
 };

@@ -22,8 +22,11 @@ use crate::{
     id::StorageName,
     lifecycle::Lifecycle,
     s3,
-    sidecar::{self, Sidecar},
-    storage::{Direction, Keys},
+    sidecar::{
+        self, Sidecar,
+        sync::{SinkUnavailable, TaskSink},
+    },
+    storage::{Direction, Keys, Storage},
     store::{self, Changes, Revoked, Store},
     telemetry,
 };
@@ -192,6 +195,10 @@ impl sidecar::Host for Observed {
 
     fn config(&self) -> sidecar::Config {
         self.context.generation.load().runs
+    }
+
+    fn sink(&self, store: &Store, storage: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        sidecar::Host::sink(&**self.context.generation.load(), store, storage)
     }
 }
 

@@ -15,8 +15,12 @@ use crate::{
     },
     id::StorageName,
     label_studio, s3,
-    sidecar::{self, Connector, Doors, Sidecar},
-    storage::Keys,
+    sidecar::{
+        self, Connector, Doors, Sidecar,
+        sync::{SinkUnavailable, StoreSink, TaskSink},
+    },
+    storage::{self, Keys},
+    store::Store,
 };
 
 /// What one configuration made, besides the state of the data path.
@@ -69,6 +73,16 @@ impl sidecar::Host for Generation {
 
     fn config(&self) -> sidecar::Config {
         self.runs
+    }
+
+    fn sink(
+        &self,
+        store: &Store,
+        storage: &storage::Storage,
+    ) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        let Some(studio) = &self.label_studio else { return Ok(Arc::new(StoreSink(store.clone()))) };
+        let sink = label_studio::Sink::build(store, &studio.sidecar, &studio.config, storage)?;
+        Ok(Arc::new(sink))
     }
 }
 

@@ -87,9 +87,11 @@ const SQLITE: &[(&str, &str)] = &[
     ("init", include_str!("migrations/sqlite/0001_init.sql")),
     ("sync", include_str!("migrations/sqlite/0002_sync.sql")),
     ("export", include_str!("migrations/sqlite/0003_export.sql")),
+    ("deliveries", include_str!("migrations/sqlite/0004_deliveries.sql")),
 ];
 const POSTGRES: &[(&str, &str)] = &[
     ("init", include_str!("migrations/postgres/0001_init.sql")),
     ("sync", include_str!("migrations/postgres/0002_sync.sql")),
     ("export", include_str!("migrations/postgres/0003_export.sql")),
+    ("deliveries", include_str!("migrations/postgres/0004_deliveries.sql")),
 ];
