@@ -46,6 +46,9 @@ pub(crate) fn gateway() -> (Arc<Gateway>, String) {
         verifier: Arc::new(verifier),
         storages: Arc::new(Storages::new(vec![setup::Storages::new().storage("media", BUCKET, "")])),
         upstream: None,
+        rewriting: None,
+        permission: None,
+        takeover: None,
         cors: Arc::new(cors::Cors::build(&cors::Config::default()).unwrap()),
     };
     let gateway = Gateway::new(

@@ -15,6 +15,7 @@ mod forge;
 mod forwarded;
 mod grant;
 mod inspect;
+mod internal;
 mod json;
 mod jwks;
 mod key;
@@ -33,9 +34,13 @@ pub use self::{
     error::Error,
     grant::{Covered, Description, ForcedDelivery, Grant, ParseDeliveryError},
     inspect::{Inspection, inspect},
+    internal::InternalKey,
     jwks::JwksSource,
     network::{Allowlist, Networks},
-    present::{COOKIE, PERMISSION_COOKIE, Presented, TokenSource, cookies_without_ours, present},
+    present::{
+        COOKIE, PERMISSION_COOKIE, Presented, TokenSource, cookies_without_ours, permission_cookie, present,
+        present_ours,
+    },
     revocation::{ParseRevocationsError, Revocation, Revocations},
     token::MAX_TOKEN_LEN,
     verifier::{Verifier, looks_like_ours},

@@ -30,6 +30,19 @@ pub struct Annotation {
     pub task_body: Option<Box<RawValue>>,
 }
 
+/// Somebody who makes annotations.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Person {
+    /// The number that annotations name them by, as text.
+    pub id: String,
+    /// As they wrote it, or nothing.
+    pub first_name: String,
+    /// As they wrote it, or nothing.
+    pub last_name: String,
+    /// Their address.
+    pub email: String,
+}
+
 /// Something that was told.
 #[derive(Clone, Debug)]
 pub enum Change {

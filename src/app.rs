@@ -20,7 +20,7 @@ mod storages;
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     context::{Context, Observed, Waiting},
     control_thread::{ControlThread, Serve},
+    generation::{Commanded, Studio},
 };
 pub use self::{
     error::{ConfigError, Error},
@@ -43,6 +44,7 @@ use crate::{
     config::Config,
     control::{self, Control},
     gateway::{self, Gateway, deliver::Deliverer, limits::Limits, links::Links, locate::Storages},
+    label_studio::{FollowMetrics, Follower},
     lifecycle::{Lifecycle, Shutdown},
     s3,
     server::{self, Listener},
@@ -61,6 +63,7 @@ pub struct App {
     public_metrics: server::ServerMetrics,
     admin_metrics: server::ServerMetrics,
     exporter: Exporter,
+    follower: Follower,
     runner: Runner,
     context: Arc<Context>,
     /// The version of the store that is in force.
@@ -102,6 +105,7 @@ impl App {
             store: store.clone(),
             served: Mutex::default(),
             wanted,
+            storages_api: OnceLock::new(),
             run_queued: Arc::default(),
             s3_metrics,
             metrics,
@@ -111,13 +115,25 @@ impl App {
         let version = store.version().await?;
         context.keep_file_storages(&config.storages).await?;
         context.take_from_store().await?;
-        let host = Arc::new(Observed { context: Arc::clone(&context), registry: registry.clone() });
+        let in_force = {
+            let context = Arc::clone(&context);
+            Box::new(move || context.generation.load().label_studio.as_ref().map(Studio::for_sidecar))
+        };
+        let follow_metrics = FollowMetrics::register(&registry)?;
+        let secret = config.hooks.read_secret().map_err(ConfigError::from)?;
+        let follower = Follower::new(in_force, store.clone(), follow_metrics, secret, clock);
+        let host = Arc::new(Observed {
+            context: Arc::clone(&context),
+            registry: registry.clone(),
+            follower: follower.clone(),
+        });
         let exporter = Exporter::new(host.clone(), store.clone(), run_metrics.exports().clone());
         let runner = Runner::new(host, store.clone(), Arc::clone(&context.run_queued), run_metrics);
-        let observed = Observed { context: Arc::clone(&context), registry };
+        let observed = Observed { context: Arc::clone(&context), registry, follower: follower.clone() };
         let control = Control::new(observed, store, clock, bearer)
             .with_intake(intake_metrics, config.admin.max_annotations_body)
             .with_hooks(config.hooks.bearer().map_err(ConfigError::from)?);
+        context.open_storages(control.storages_router());
         Ok(Self {
             public,
             admin,
@@ -126,6 +142,7 @@ impl App {
             public_metrics,
             admin_metrics,
             exporter,
+            follower,
             runner,
             context,
             version,
@@ -163,6 +180,7 @@ impl App {
             public_metrics,
             admin_metrics,
             exporter,
+            follower,
             runner,
             context,
             ..
@@ -178,7 +196,7 @@ impl App {
         let after = Shutdown { soft: CancellationToken::new(), hard: CancellationToken::new() };
         let serve = Serve { listener: admin, control, shutdown: after.clone(), metrics: admin_metrics };
         let thread = control_thread.serve(serve)?;
-        let runs_ended = sidecar_thread::start(runner, exporter, context.life.shutdown().soft)?;
+        let runs_ended = sidecar_thread::start(runner, exporter, follower, context.life.shutdown().soft)?;
         let gateway = Arc::clone(&context.gateway);
         // Asked for each connection: a proxy that a reload no longer trusts is believed by no door.
         let trusted = move |ip| gateway.state().trusted.trusts(ip);
@@ -220,7 +238,14 @@ pub async fn runner(config: &Config, store: &Store, clock: fn() -> SystemTime) -
     let assembled = generation::assemble(config, &s3_metrics, clock, None).await?;
     let listed: Vec<_> = config.storages.iter().map(storages::listed).collect();
     store.reconcile_file_storages(&listed).await?;
-    let host = Arc::new(assembled.generation);
+    let generation = Arc::new(assembled.generation);
+    let in_force = {
+        let generation = Arc::clone(&generation);
+        Box::new(move || generation.label_studio.as_ref().map(Studio::for_sidecar))
+    };
+    let metrics = FollowMetrics::register(&registry)?;
+    let follower = Follower::new(in_force, store.clone(), metrics, None, clock);
+    let host = Arc::new(Commanded { generation, follower });
     Ok(Runner::new(host, store.clone(), Arc::default(), RunMetrics::register(&registry)?))
 }
 

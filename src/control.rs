@@ -5,6 +5,7 @@
 //! words are Label Studio's, in refusals too; elsewhere they are ours.
 
 mod annotations;
+mod caller;
 mod error;
 mod health;
 mod hooks;
@@ -34,9 +35,10 @@ use self::intake::Intake;
 use self::label_studio_error::LabelStudioError;
 use self::storages::StoragesApi;
 pub use self::{
+    caller::{Access, Caller, Judging, Member, Refusal},
     error::Problem,
     health::{Readiness, Unready},
-    hooks::{Config as HooksConfig, SecretError},
+    hooks::{Config as HooksConfig, HEADER as HOOK_SECRET_HEADER, SecretError},
     intake::IntakeMetrics,
 };
 use crate::{access::mint::Minter, id::StorageName, sidecar::Sidecar, storage::Keys, store::Store};
@@ -83,6 +85,7 @@ pub struct Control {
     bearer: Bearer,
     store: Store,
     intake: Intake,
+    storages: StoragesApi,
     /// What Label Studio's webhooks present.
     hook_secret: Option<Bearer>,
 }
@@ -133,7 +136,9 @@ impl Control {
     /// Joins the parts.
     pub fn new(process: impl Process, store: Store, clock: fn() -> SystemTime, bearer: Bearer) -> Self {
         let intake = Intake::new(store.clone(), IntakeMetrics::default(), limit(MAX_ANNOTATIONS_BODY));
-        Self { process: Arc::new(process), clock, bearer, store, intake, hook_secret: None }
+        let process: Arc<dyn Process> = Arc::new(process);
+        let storages = StoragesApi::new(store.clone(), Arc::clone(&process), clock);
+        Self { process, clock, bearer, store, intake, storages, hook_secret: None }
     }
 
     /// The same, with annotations counted in these families and their bodies as long as this.
@@ -150,7 +155,6 @@ impl Control {
 
     /// The routes of the control port.
     pub fn router(self) -> Router {
-        let storages = StoragesApi::new(self.store.clone(), Arc::clone(&self.process), self.clock);
         Router::new()
             .route("/livez", get(health::live))
             .route("/readyz", get(health::ready))
@@ -170,11 +174,20 @@ impl Control {
             .route("/api/runs/{id}/retry", post(runs::retry))
             .route("/api/tasks", get(tasks::list))
             .route("/api/tasks/{id}", get(tasks::get))
-            .merge(storages.routes())
+            .merge(self.storages.clone().routes())
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
             .layer(middleware::from_fn_with_state(self.clone(), require_bearer))
             .with_state(self)
+    }
+
+    /// The storages alone, for a port where others than the admin ask: each request must carry its [`Caller`].
+    pub fn storages_router(&self) -> Router {
+        let routes: Router = self.storages.clone().routes();
+        routes
+            .fallback(nothing_here)
+            .method_not_allowed_fallback(other_method)
+            .layer(middleware::from_fn(caller::require))
     }
 }
 
@@ -210,13 +223,16 @@ async fn other_method(method: Method, uri: Uri) -> Response {
 }
 
 /// Stands before every route, and lets pass what is not under `/api`: a path that nobody thought of is closed.
-async fn require_bearer(State(control): State<Control>, request: Request, next: Next) -> Response {
+async fn require_bearer(State(control): State<Control>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path != "/api" && !path.starts_with("/api/") {
         return next.run(request).await;
     }
     match (presented(request.headers()), Dialect::of(path)) {
-        (Some(token), _) if control.bearer.admits(token) => next.run(request).await,
+        (Some(token), _) if control.bearer.admits(token) => {
+            request.extensions_mut().insert(Caller::Admin);
+            next.run(request).await
+        }
         (Some(_), Dialect::LabelStudio) => LabelStudioError::BearerWrong.into_response(),
         (Some(_), Dialect::Own) => Problem::BEARER_WRONG.into_response(),
         (None, Dialect::LabelStudio) => LabelStudioError::BearerMissing.into_response(),

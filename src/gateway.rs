@@ -15,9 +15,12 @@ pub mod locate;
 pub mod metrics;
 pub mod multipart;
 pub mod observe;
+pub mod permission;
 pub mod response;
+pub mod rewrite;
 pub mod route;
 pub mod rules;
+pub mod takeover;
 pub mod upload;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
@@ -38,11 +41,15 @@ use self::{
     locate::Storages,
     metrics::Metrics,
     observe::{Delivered, Record, Tally},
+    permission::{Admitted, Permission},
+    rewrite::Rewriting,
     route::{MediaRoute, ParseRouteError, Route, Scope},
+    takeover::TakeOver,
 };
 use crate::{
     access::{self, Allowlist, ClientIp, Covered, Grant, TrustedProxies, Verifier},
     id::{ProjectId, TaskId},
+    object::ObjectUri,
     storage::Mode,
 };
 
@@ -70,6 +77,12 @@ pub struct State {
     pub storages: Arc<Storages>,
     /// The application behind the gateway.
     pub upstream: Option<Arc<Upstream>>,
+    /// What is replaced in its answers.
+    pub rewriting: Option<Arc<Rewriting>>,
+    /// Who is asked about requests without a token: the application behind the gateway, where it can be.
+    pub permission: Option<Arc<dyn Permission>>,
+    /// What is answered in the application's place.
+    pub takeover: Option<Arc<dyn TakeOver>>,
     /// Pages of other origins.
     pub cors: Arc<Cors>,
 }
@@ -133,7 +146,7 @@ impl Gateway {
             let page = wants_page.then(|| forward::error_page(&error)).flatten();
             page.unwrap_or_else(|| response::refuse(&error, &request_id, version))
         });
-        if tally.record.delivered != Delivered::Forward {
+        if !matches!(tally.record.delivered, Delivered::Forward | Delivered::TakenOver) {
             state.cors.decorate(cors, response.headers_mut());
         }
         response::identify(response.headers_mut(), &request_id);
@@ -145,7 +158,7 @@ impl Gateway {
         &self,
         state: &State,
         peer: Peer,
-        (parts, body): (Parts, Incoming),
+        (mut parts, body): (Parts, Incoming),
         tally: &mut Tally,
     ) -> Result<Response<Body>, Error> {
         let client = access::client_ip(peer.ip, &parts.headers, &state.trusted)?;
@@ -156,17 +169,32 @@ impl Gateway {
             Route::Media(route) => {
                 tally.record.route = route.kind.label();
                 expect_bare(&parts, &body)?;
-                self.media(state, client, route, &parts, tally).await
+                self.media(state, (peer, client), route, &parts, tally).await
             }
             Route::Forward => {
                 tally.record.route = "forward";
                 let upstream = state.upstream.as_ref().ok_or(Error::UpstreamUnset)?;
+                if let Some(takeover) = state.takeover.as_ref().filter(|takeover| takeover.claims(&parts)) {
+                    tally.record.route = "storages";
+                    tally.record.delivered = Delivered::TakenOver;
+                    let parts = forward::without_our_tokens(parts, &state.verifier)?;
+                    let request = Request::from_parts(parts, body);
+                    let answer = takeover.answer(request, state.trusted.trusts(peer.ip)).await;
+                    return Ok(answer.map(Body::from));
+                }
                 tally.record.delivered = Delivered::Forward;
                 let request_id = tally.record.request_id.clone();
                 let trusted = state.trusted.trusts(peer.ip).then(|| state.trusted.header());
                 let sender =
                     Sender { peer: peer.ip, client, trusted, tls: peer.tls, request_id: &request_id };
-                upstream.forward(parts, body, sender, &state.verifier).await
+                let rewriting = state.rewriting.as_ref();
+                let rewriting =
+                    rewriting.and_then(|rewriting| Some((rewriting, rewriting.prepare(&mut parts)?)));
+                let answer = upstream.forward(parts, body, sender, &state.verifier).await?;
+                match rewriting {
+                    Some((rewriting, asked)) => rewriting.apply(&asked, answer, &state.storages).await,
+                    None => Ok(answer),
+                }
             }
         }
     }
@@ -174,7 +202,7 @@ impl Gateway {
     async fn media(
         &self,
         state: &State,
-        client: ClientIp,
+        (peer, client): (Peer, ClientIp),
         route: MediaRoute,
         parts: &Parts,
         tally: &mut Tally,
@@ -186,16 +214,17 @@ impl Gateway {
         let record = &mut tally.record;
         record.object = Some(route.object.clone());
         record.task = route.task().cloned();
-        let grant = authorise(state, parts, now).await?;
-        record.grant = Some(Arc::clone(&grant));
+        let admitted = permission::authorise(state, &route, parts, &self.metrics, now).await?;
+        let grant = &admitted.grant;
+        record.grant = Some(Arc::clone(grant));
         grant.admits(client)?;
         let located = match grant.covers(&route.object, route.task(), route.project())? {
-            Covered::Named => locate(state, &route, &grant, client, None)?,
+            Covered::Named => locate(state, &route, grant, client, None)?,
             Covered::IfLinkedTo(task) => {
-                let mentioned = self.links.expect(task, &route.object).await?;
+                let mentioned = self.mentioned(state, &admitted, task, (&route.object, now)).await?;
                 let project = mentioned.project.as_ref();
-                let located = locate(state, &route, &grant, client, project)?;
-                expect_same_project(&mentioned, &grant, located.storage)?;
+                let located = locate(state, &route, grant, client, project)?;
+                expect_same_project(&mentioned, grant, located.storage)?;
                 located
             }
         };
@@ -212,7 +241,26 @@ impl Gateway {
             }
         };
         tally.record.content_range = delivery.content_range();
-        Ok(response::respond(&located, delivery))
+        let mut response = response::respond(&located, delivery);
+        admitted.hand_out(state, peer, &route, (&parts.headers, now), &mut response);
+        Ok(response)
+    }
+
+    /// What the task of a token mentions; fails unless the object is among it. Where the application is asked, a task is
+    /// one of its own: those of the store have other numbers.
+    async fn mentioned(
+        &self,
+        state: &State,
+        admitted: &Admitted,
+        task: &TaskId,
+        (object, now): (&ObjectUri, SystemTime),
+    ) -> Result<Arc<Mentioned>, Error> {
+        let mentioned = match (&admitted.mentioned, &state.permission) {
+            (Some(mentioned), _) => Arc::clone(mentioned),
+            (None, Some(application)) => application.mentioned(task, now).await?,
+            (None, None) => return self.links.expect(task, object).await,
+        };
+        if mentioned.mentions(object) { Ok(mentioned) } else { Err(access::Error::ObjectNotGranted.into()) }
     }
 }
 
@@ -252,11 +300,6 @@ fn expect_bare(parts: &Parts, body: &Incoming) -> Result<(), Error> {
     Ok(())
 }
 
-async fn authorise(state: &State, parts: &Parts, now: SystemTime) -> Result<Arc<Grant>, Error> {
-    let presented = access::present(&parts.headers, parts.uri.query())?;
-    Ok(state.verifier.verify_or_refresh(&presented, now).await?)
-}
-
 /// The storage of the object. Only this makes a [`Located`], and only from a grant that was checked.
 fn locate<'a>(
     state: &'a State,
@@ -266,7 +309,13 @@ fn locate<'a>(
     of_task: Option<&ProjectId>,
 ) -> Result<Located<'a>, Error> {
     let project = route.project().or(grant.project()).or(of_task);
-    let storage = state.storages.locate(&route.object, project).ok_or(Error::StorageUnknown)?;
+    let storage = if grant.is_permission() {
+        // What the application permits for a project opens no other project's storage.
+        state.storages.locate_own(&route.object, project)
+    } else {
+        state.storages.locate(&route.object, project)
+    };
+    let storage = storage.ok_or(Error::StorageUnknown)?;
     storage.allowlist.admit(client)?;
     Ok(Located { storage, object: &route.object, grant, client })
 }

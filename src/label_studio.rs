@@ -7,10 +7,18 @@
 
 mod client;
 mod config;
+mod follow;
+mod permission;
 mod sink;
+mod storages;
+mod task_json;
 
 pub use self::{
     client::{Answer, Client, ClientError, Credentials},
     config::{Config, ConfigError, Scope},
+    follow::{FollowMetrics, Follower, InForce},
+    permission::Permissions,
     sink::Sink,
+    storages::StoragesDoor,
+    task_json::{TaskJson, UrlTokens},
 };

@@ -33,7 +33,8 @@
 //!
 //! 1. **admit**: the client's address, by the trusted proxies' word or the socket's, is in the networks;
 //! 2. **route**: a path of ours names an object, everything else is forwarded;
-//! 3. **authorise**: the token's signature and claims make a [`access::Grant`], which must cover object and task;
+//! 3. **authorise**: the token's signature and claims make a [`access::Grant`], which must cover object and task; without a
+//!    token, [`gateway::permission`] has the application behind the gateway say what it permits, as a token;
 //! 4. **locate**: the storage of the object's bucket with the longest prefix;
 //! 5. **deliver**: a presigned URL from the cache, or a signed GET whose body is passed on as it is pulled;
 //! 6. **respond**: the header policy, in one place.
@@ -43,7 +44,8 @@
 //! on this way writes to a database, spawns, or buffers a body.
 //!
 //! A token that names a task and no objects asks [`gateway::links`] what that task mentions, which asks the store once and
-//! then remembers: the one place where a request may wait for the database.
+//! then remembers: the one place where a request may wait for the database. Where the application is asked for permission,
+//! it is asked for this as well, since its tasks have other numbers than the store's.
 //!
 //! # The way of a sync
 //!

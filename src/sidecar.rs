@@ -23,7 +23,7 @@ pub use self::{
     config::Config,
     connect::{ConnectError, Connector, connection_config},
     examine::{Check, EXAMINATION_LIMIT, Finding, Probe, Report, Use, examine, examine_within},
-    export::{Export, ExportMetrics, Exporter},
+    export::{AnnotationSource, Export, ExportMetrics, Exporter},
     inventory::{
         CsvColumns, CsvFault, Entries, InventoryError, InventoryFile, Manifest, ManifestFault, read_lines,
     },

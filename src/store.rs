@@ -24,8 +24,10 @@ mod key;
 mod links;
 mod migrate;
 mod outbox;
+mod people;
 mod pool;
 mod reconcile;
+mod reconciliations;
 mod reseal;
 mod revocations;
 mod row;
@@ -49,7 +51,7 @@ use std::{
 use tokio::sync::watch;
 
 pub use self::{
-    annotations::{Accepted, AnnotationPage},
+    annotations::{Accepted, AnnotationPage, AnnotationState},
     changes::Changes,
     config::Config,
     deliveries::{Batch, Bounds, Delivery, DeliveryState, Lost, Parcel},
@@ -59,6 +61,7 @@ pub use self::{
     migrate::Migrated,
     outbox::{Delivered, Depth, Due, OutboxEntry, OutboxFilter, OutboxState},
     reconcile::FileStorage,
+    reconciliations::Reconciliation,
     revocations::{Revocation, Revoked},
     runs::{Claimed, Enqueued, RunFilter},
     seal::KeyId,

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{claims::Claims, client_ip::ClientIp, error::Error, revocation};
+use super::{claims::Claims, client_ip::ClientIp, error::Error, key::Key, revocation};
 use crate::{
     id::{ProjectId, TaskId},
     object::{ObjectPattern, ObjectUri},
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Grant {
     key_id: Box<str>,
+    is_permission: bool,
     subject: Option<Box<str>>,
     jti_hash: Option<Box<str>>,
     task: Option<TaskId>,
@@ -89,9 +90,10 @@ pub struct Description {
 
 impl Grant {
     /// Makes the proof. `valid_from` is the earliest moment that its times allow, leeway included.
-    pub(super) fn new(claims: Claims, key_id: &str, valid_from: SystemTime) -> Self {
+    pub(super) fn new(claims: Claims, key: &Key, valid_from: SystemTime) -> Self {
         Self {
-            key_id: key_id.into(),
+            key_id: key.id.clone(),
+            is_permission: key.is_internal,
             subject: claims.subject.map(Into::into),
             jti_hash: claims.token_id.as_deref().map(|jti| revocation::short_hash(jti).into()),
             task: claims.task,
@@ -112,6 +114,12 @@ impl Grant {
     /// The id of the key that signed it.
     pub fn key_id(&self) -> &str {
         &self.key_id
+    }
+
+    /// Whether it is what the application behind us permitted, written down by this process, and not what an issuer
+    /// granted.
+    pub fn is_permission(&self) -> bool {
+        self.is_permission
     }
 
     /// The first 16 hexadecimal digits of the SHA-256 of the `jti` claim, for logs.

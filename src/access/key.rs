@@ -27,6 +27,8 @@ pub(super) struct Key {
     /// One; several only for a key of a set that does not say which it is for. All of one family.
     algorithms: Box<[Algorithm]>,
     decoding: DecodingKey,
+    /// Whether it is an [`InternalKey`](super::InternalKey)'s.
+    pub(super) is_internal: bool,
 }
 
 /// A key that signs.
@@ -58,7 +60,7 @@ impl Key {
         if !hashed && !is_sound(config.algorithm, &decoding) {
             return Err(BuildError::KeyInvalid(id()));
         }
-        Ok(Self { id: id().into(), algorithms: [config.algorithm].into(), decoding })
+        Ok(Self { id: id().into(), algorithms: [config.algorithm].into(), decoding, is_internal: false })
     }
 
     /// A key of a public key set; `None` unless it is sound for all the algorithms, of which there is one at least.
@@ -66,7 +68,13 @@ impl Key {
         check_id(id).ok()?;
         let sound =
             !algorithms.is_empty() && algorithms.iter().all(|algorithm| is_sound(*algorithm, &decoding));
-        sound.then(|| Self { id: id.into(), algorithms: algorithms.into(), decoding })
+        sound.then(|| Self { id: id.into(), algorithms: algorithms.into(), decoding, is_internal: false })
+    }
+
+    /// The key of this process alone.
+    pub(super) fn internal(id: &str, secret: &[u8]) -> Self {
+        let decoding = DecodingKey::from_secret(secret);
+        Self { id: id.into(), algorithms: [Algorithm::HS256].into(), decoding, is_internal: true }
     }
 
     /// Checks the algorithm, then the signature, over the text exactly as it came.
@@ -101,6 +109,11 @@ impl SigningKey {
         } else {
             Err(BuildError::KeyPairMismatch(config.id.clone()))
         }
+    }
+
+    /// The key of this process alone.
+    pub(super) fn internal(id: &str, secret: &[u8]) -> Self {
+        Self { id: id.into(), algorithm: Algorithm::HS256, encoding: EncodingKey::from_secret(secret) }
     }
 
     /// The `alg` of its tokens.

@@ -17,6 +17,7 @@ use super::{
     claims::{MAX_NETWORKS, MAX_OBJECTS},
     config::{BuildError, Config},
     grant::ForcedDelivery,
+    internal::InternalKey,
     key::SigningKey,
     network::parse_network,
     token::MAX_TOKEN_LEN,
@@ -158,6 +159,21 @@ impl Minter {
         })
     }
 
+    /// Mints with the internal key what a verifier of the same configuration takes.
+    pub fn internal(key: &InternalKey, config: &Config) -> Self {
+        Self {
+            keys: vec![key.signing()],
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            max_ttl: MAX_TTL,
+        }
+    }
+
+    /// Whether any key can sign.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Mints a token that is valid from `now` on.
     pub fn mint(&self, request: &TokenRequest, now: SystemTime) -> Result<MintedToken, MintError> {
         let key = self.key(request.key.as_deref())?;
@@ -261,6 +277,11 @@ impl MintedToken {
     /// The token itself.
     pub fn expose(&self) -> &str {
         &self.token
+    }
+
+    /// The end of its life: the `exp` claim.
+    pub fn expires_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.expires_at)
     }
 
     /// Its `jti` claim.

@@ -8,7 +8,10 @@ use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::error::Error;
+use super::{
+    error::Error,
+    verifier::{Verifier, looks_like_ours},
+};
 
 /// The name of the cookie that carries a token.
 pub const COOKIE: &str = "mediagate_token";
@@ -44,10 +47,34 @@ pub fn present<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Pre
     if let Some(text) = query.map(from_query).transpose()?.flatten() {
         return Ok(Presented { text, source: TokenSource::Query });
     }
-    match cookie(headers)? {
+    match cookie(headers, COOKIE)? {
         Some(text) => Ok(Presented { text: text.into(), source: TokenSource::Cookie }),
         None => Err(Error::TokenMissing),
     }
+}
+
+/// As [`present`], before an application that has bearers of its own: one that is none of ours does not count.
+pub fn present_ours<'a>(
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    verifier: &Verifier,
+) -> Result<Option<Presented<'a>>, Error> {
+    if has_bearer_of_ours(headers, verifier)
+        && let Some(text) = bearer(headers)?
+    {
+        return Ok(Some(Presented { text: text.into(), source: TokenSource::Header }));
+    }
+    if let Some(text) = query.map(from_query).transpose()?.flatten() {
+        return Ok(Some(Presented { text, source: TokenSource::Query }));
+    }
+    let text = cookie(headers, COOKIE)?;
+    Ok(text.map(|text| Presented { text: text.into(), source: TokenSource::Cookie }))
+}
+
+/// What the gateway told itself in [`PERMISSION_COOKIE`]; two of them are none, since one may be somebody else's.
+pub fn permission_cookie(headers: &HeaderMap) -> Option<Presented<'_>> {
+    let text = cookie(headers, PERMISSION_COOKIE).ok().flatten()?;
+    Some(Presented { text: text.into(), source: TokenSource::Cookie })
 }
 
 /// The cookies of a request in one line, without those of the gateway; `None` where no others are left.
@@ -101,6 +128,13 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     Ok(text.get(SCHEME.len()..).map(str::trim))
 }
 
+fn has_bearer_of_ours(headers: &HeaderMap, verifier: &Verifier) -> bool {
+    headers.get_all(header::AUTHORIZATION).iter().filter(|line| is_bearer(line.as_bytes())).any(|line| {
+        let token = line.to_str().ok().and_then(|text| text.get(SCHEME.len()..));
+        token.is_some_and(|token| looks_like_ours(token.trim(), verifier))
+    })
+}
+
 fn is_bearer(line: &[u8]) -> bool {
     let (scheme, after) = line.split_at_checked(SCHEME.len()).unwrap_or_default();
     scheme.eq_ignore_ascii_case(SCHEME) && matches!(after.first(), None | Some(b' ' | b'\t'))
@@ -117,11 +151,11 @@ fn from_query(query: &str) -> Result<Option<Cow<'_, str>>, Error> {
 }
 
 /// The cookie; other cookies may hold any bytes.
-fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Result<Option<&'a str>, Error> {
     let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
     let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
     let values = pairs.filter_map(|pair| match pair.iter().position(|byte| *byte == b'=') {
-        Some(at) => pair.split_at_checked(at).filter(|(name, _)| name.trim_ascii() == COOKIE.as_bytes()),
+        Some(at) => pair.split_at_checked(at).filter(|(name, _)| name.trim_ascii() == wanted.as_bytes()),
         None => None,
     });
     match only(values)? {

@@ -15,6 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::{
     config::{BuildError, Config, JwksConfig, read},
     error::Error,
+    internal::InternalKey,
     jwks::{self, JwksSource},
     key::Key,
     revocation::Revocations,
@@ -62,12 +63,16 @@ impl KeyRing {
         Self { by_id }
     }
 
-    /// The key that a token names; one that names none means the only key there is.
+    /// The key that a token names; one that names none means the only key there is, the internal one left aside.
     pub(super) fn find(&self, id: Option<&str>) -> Result<&Arc<Key>, Error> {
-        match id {
-            Some(id) => self.by_id.get(id).ok_or(Error::KeyUnknown),
-            None if self.by_id.len() > 1 => Err(Error::KeyIdMissing),
-            None => self.by_id.values().next().ok_or(Error::KeyUnknown),
+        if let Some(id) = id {
+            return self.by_id.get(id).ok_or(Error::KeyUnknown);
+        }
+        let mut named = self.by_id.values().filter(|key| !key.is_internal);
+        match (named.next(), named.next()) {
+            (Some(only), None) => Ok(only),
+            (Some(_), Some(_)) => Err(Error::KeyIdMissing),
+            (None, _) => Err(Error::KeyUnknown),
         }
     }
 
@@ -78,9 +83,14 @@ impl KeyRing {
 
 impl TrustStore {
     /// Reads all files of the configuration; sets with a URL are empty until they are fetched.
-    pub(super) fn build(config: &Config, now: SystemTime) -> Result<Self, BuildError> {
-        let fixed: Vec<_> =
-            config.keys.iter().map(|key| Key::load(key).map(Arc::new)).collect::<Result<_, _>>()?;
+    pub(super) fn build(
+        config: &Config,
+        internal: Option<&InternalKey>,
+        now: SystemTime,
+    ) -> Result<Self, BuildError> {
+        let internal = internal.map(|key| Ok(key.verifying()));
+        let fixed = internal.into_iter().chain(config.keys.iter().map(Key::load));
+        let fixed = fixed.map(|key| key.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let mut ids = std::collections::HashSet::new();
         if let Some(twice) = fixed.iter().find(|key| !ids.insert(&*key.id)) {
             return Err(BuildError::KeyIdTwice(twice.id.to_string()));

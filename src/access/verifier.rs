@@ -19,7 +19,9 @@ use super::{
     config::{BuildError, Config},
     error::Error,
     grant::Grant,
+    internal::InternalKey,
     jwks::JwksSource,
+    key::Key,
     present::Presented,
     refresh::Refresh,
     revocation::{Revocation, Revocations},
@@ -56,10 +58,19 @@ impl Verifier {
     /// Reads keys, key sets and revocations from their files. Sets with a URL are empty until
     /// [`replace_jwks`](Self::replace_jwks).
     pub fn build(config: &Config, now: SystemTime) -> Result<Self, BuildError> {
+        Self::build_with(config, None, now)
+    }
+
+    /// As [`build`](Self::build); tokens of the internal key pass, too.
+    pub fn build_with(
+        config: &Config,
+        internal: Option<&InternalKey>,
+        now: SystemTime,
+    ) -> Result<Self, BuildError> {
         if config.audience.is_empty() {
             return Err(BuildError::AudienceEmpty);
         }
-        let trust = TrustStore::build(config, now)?;
+        let trust = TrustStore::build(config, internal, now)?;
         let refresh = Refresh::new(trust.sources().len());
         let rules = Rules {
             issuer: config.issuer.clone(),
@@ -179,17 +190,17 @@ impl Verifier {
         let key = trust.keys.find(token.header.key_id.as_deref())?;
         key.verify(&token)?;
         let claims = Claims::parse(token.claims)?;
-        self.rules.judge(&claims, now)?;
+        self.rules.judge(&claims, key, now)?;
         if trust.revocations.revoke(&claims) {
             return Err(Error::TokenRevoked);
         }
         let valid_from = self.rules.valid_from(&claims);
-        Ok(Grant::new(claims, &key.id, valid_from))
+        Ok(Grant::new(claims, key, valid_from))
     }
 }
 
 impl Rules {
-    fn judge(&self, claims: &Claims, now: SystemTime) -> Result<(), Error> {
+    fn judge(&self, claims: &Claims, key: &Key, now: SystemTime) -> Result<(), Error> {
         if now >= claims.expires_at {
             return Err(Error::TokenExpired);
         }
@@ -198,7 +209,8 @@ impl Rules {
         }
         let born = claims.issued_at.unwrap_or(now);
         let lifetime = claims.expires_at.duration_since(born).unwrap_or_default();
-        if self.max_lifetime.is_some_and(|most| lifetime > most) {
+        // How long a decision may live is said elsewhere.
+        if !key.is_internal && self.max_lifetime.is_some_and(|most| lifetime > most) {
             return Err(Error::LifetimeExceeded);
         }
         if self.issuer.is_some() && self.issuer != claims.issuer {

@@ -1,8 +1,13 @@
 //! What outlives a configuration, and what the control side sees of it.
 
-use std::{pin::Pin, sync::Arc, time::SystemTime};
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use prometheus::Registry;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
@@ -18,12 +23,14 @@ use crate::{
     gateway::{
         Gateway, State,
         locate::{StorageConfig, Storages},
+        takeover::TakeOver,
     },
     id::StorageName,
+    label_studio::{Follower, StoragesDoor},
     lifecycle::Lifecycle,
     s3,
     sidecar::{
-        self, Sidecar,
+        self, AnnotationSource, Sidecar,
         sync::{SinkUnavailable, TaskSink},
     },
     storage::{Direction, Keys, Storage},
@@ -40,6 +47,8 @@ pub(super) struct Context {
     /// The storages of the store; held while they or the generation are replaced.
     pub(super) served: Mutex<Served>,
     pub(super) wanted: mpsc::Sender<Waiting>,
+    /// The storage API, for the public port.
+    pub(super) storages_api: OnceLock<Router>,
     /// Wakes the sidecar.
     pub(super) run_queued: Arc<Notify>,
     pub(super) s3_metrics: s3::S3Metrics,
@@ -55,6 +64,7 @@ pub(super) type Waiting = oneshot::Sender<()>;
 pub(super) struct Observed {
     pub(super) context: Arc<Context>,
     pub(super) registry: Registry,
+    pub(super) follower: Follower,
 }
 
 impl Context {
@@ -77,6 +87,22 @@ impl Context {
     pub(super) async fn end(&self) {
         self.generation.load().ended.cancel();
         self.served.lock().await.clear();
+        // It holds this context by way of the storage API.
+        let state = self.gateway.state();
+        self.gateway.replace(State { takeover: None, ..(*state).clone() });
+    }
+
+    /// Opens the storage API on the public port, where a generation wants that.
+    pub(super) fn open_storages(&self, api: Router) {
+        let api = self.storages_api.get_or_init(|| api);
+        let takeover = storages_door(&self.generation.load(), api);
+        let state = self.gateway.state();
+        self.gateway.replace(State { takeover, ..(*state).clone() });
+    }
+
+    /// What answers in Label Studio's place in this generation.
+    pub(super) fn takeover(&self, generation: &Generation) -> Option<Arc<dyn TakeOver>> {
+        self.storages_api.get().and_then(|api| storages_door(generation, api))
     }
 
     /// Brings what changes in the store into force, until it is dropped.
@@ -198,7 +224,12 @@ impl sidecar::Host for Observed {
     }
 
     fn sink(&self, store: &Store, storage: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
-        sidecar::Host::sink(&**self.context.generation.load(), store, storage)
+        self.context.generation.load().sink(store, storage)
+    }
+
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        self.context.generation.load().label_studio.as_ref()?;
+        Some(Arc::new(self.follower.clone()))
     }
 }
 
@@ -226,6 +257,11 @@ impl Context {
         }
         Readiness { unready }
     }
+}
+
+fn storages_door(generation: &Generation, api: &Router) -> Option<Arc<dyn TakeOver>> {
+    let studio = generation.label_studio.as_ref().filter(|studio| studio.config.storages)?;
+    Some(Arc::new(StoragesDoor::new(Arc::clone(&studio.public), &studio.config, api.clone())))
 }
 
 fn revocation(entry: store::Revocation) -> access::Revocation {

@@ -6,17 +6,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConfigError, storages};
 use crate::{
-    access::{Allowlist, TrustedProxies, Verifier, mint::Minter},
+    access::{Allowlist, InternalKey, TrustedProxies, Verifier, mint::Minter},
     config::Config,
     egress::Egress,
     gateway::{
         State, cors, forward,
         locate::{Storage, Storages},
+        permission::Permission,
+        rewrite::Rewriting,
     },
     id::StorageName,
-    label_studio, s3,
+    label_studio::{self, Follower, UrlTokens},
+    s3,
     sidecar::{
-        self, Connector, Doors, Sidecar,
+        self, AnnotationSource, Connector, Doors, Sidecar,
         sync::{SinkUnavailable, StoreSink, TaskSink},
     },
     storage::{self, Keys},
@@ -32,6 +35,8 @@ pub(super) struct Generation {
     pub(super) file_keys: HashMap<StorageName, Keys>,
     pub(super) verifier: Arc<Verifier>,
     pub(super) minter: Arc<Minter>,
+    /// Signs what Label Studio permits; the same for all generations of the process.
+    internal_key: Arc<InternalKey>,
     pub(super) egress: Arc<Egress>,
     /// The door for the storages of the store.
     pub(super) guarded: Arc<Egress>,
@@ -62,17 +67,23 @@ pub(super) struct Assembled {
     pub(super) generation: Generation,
 }
 
-impl sidecar::Host for Generation {
+/// What a command works with: one generation, for as long as it takes.
+pub(super) struct Commanded {
+    pub(super) generation: Arc<Generation>,
+    pub(super) follower: Follower,
+}
+
+impl sidecar::Host for Commanded {
     fn sidecar(&self) -> Sidecar {
-        self.sidecar.clone()
+        self.generation.sidecar.clone()
     }
 
     fn file_keys(&self, name: &StorageName) -> Option<Keys> {
-        self.file_keys.get(name).cloned()
+        self.generation.file_keys.get(name).cloned()
     }
 
     fn config(&self) -> sidecar::Config {
-        self.runs
+        self.generation.runs
     }
 
     fn sink(
@@ -80,9 +91,32 @@ impl sidecar::Host for Generation {
         store: &Store,
         storage: &storage::Storage,
     ) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        self.generation.sink(store, storage)
+    }
+
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        self.generation.label_studio.as_ref()?;
+        Some(Arc::new(self.follower.clone()))
+    }
+}
+
+impl Studio {
+    /// As the sidecar asks it.
+    pub(super) fn for_sidecar(&self) -> (Arc<label_studio::Client>, label_studio::Config) {
+        (Arc::clone(&self.sidecar), self.config.clone())
+    }
+}
+
+impl Generation {
+    /// Where the tasks of a storage go: to Label Studio where it stands behind the gateway.
+    pub(super) fn sink(
+        &self,
+        store: &Store,
+        storage: &storage::Storage,
+    ) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
         let Some(studio) = &self.label_studio else { return Ok(Arc::new(StoreSink(store.clone()))) };
-        let sink = label_studio::Sink::build(store, &studio.sidecar, &studio.config, storage)?;
-        Ok(Arc::new(sink))
+        let (client, config) = studio.for_sidecar();
+        Ok(Arc::new(label_studio::Sink::build(store, &client, &config, storage)?))
     }
 }
 
@@ -94,7 +128,12 @@ pub(super) async fn assemble(
     before: Option<&Generation>,
 ) -> Result<Assembled, ConfigError> {
     let egress = Arc::new(Egress::build(&config.egress)?);
-    let verifier = Arc::new(Verifier::build(&config.access, clock())?);
+    let internal_key =
+        before.map_or_else(|| Arc::new(InternalKey::generate()), |before| Arc::clone(&before.internal_key));
+    let is_asked =
+        config.upstream.as_ref().is_some_and(|upstream| upstream.kind == forward::Kind::LabelStudio);
+    let trusted_key = is_asked.then_some(&*internal_key);
+    let verifier = Arc::new(Verifier::build_with(&config.access, trusted_key, clock())?);
     if let Some(before) = before {
         verifier.inherit_jwks(&before.verifier);
     }
@@ -104,6 +143,11 @@ pub(super) async fn assemble(
     // Pools of their own: the sidecar's connections are driven by another thread.
     let own = Egress::build(&config.egress)?;
     let label_studio = studio(config, (&egress, &own), clock)?;
+    let internal = || Minter::internal(&internal_key, &config.access);
+    let permission = label_studio.as_ref().map(|studio| -> Arc<dyn Permission> {
+        Arc::new(label_studio::Permissions::new(Arc::clone(&studio.public), &studio.config, internal()))
+    });
+    let url_minter = if minter.has_keys() { Arc::clone(&minter) } else { Arc::new(internal()) };
     let door = |egress| Connector::new(Arc::new(egress), s3_metrics.clone(), clock);
     let doors = Doors { guarded: door(own.guarded()), operator: door(own) };
     let origins = config.cors.origins.iter().filter(|origin| *origin != "*").cloned().collect();
@@ -115,6 +159,10 @@ pub(super) async fn assemble(
         verifier: Arc::clone(&verifier),
         storages: Arc::new(Storages::new(fixed.clone())),
         upstream: upstream.transpose()?.map(Arc::new),
+        rewriting: rewriting(config, label_studio.as_ref(), url_minter, clock),
+        permission,
+        // Made when the control side is.
+        takeover: None,
         cors: Arc::new(cors::Cors::build(&config.cors)?),
     };
     let ended = CancellationToken::new();
@@ -125,6 +173,7 @@ pub(super) async fn assemble(
             file_keys,
             verifier,
             minter,
+            internal_key,
             egress,
             guarded,
             sidecar,
@@ -148,6 +197,22 @@ fn studio(
     };
     let client =
         |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
+    config.label_studio.check_webhook(config.hooks.has_secret())?;
     let config = config.label_studio.clone();
     Ok(Some(Studio { public: client(public)?, sidecar: client(sidecar)?, config }))
+}
+
+/// What replaces URIs in Label Studio's answers, where the gateway has the storages.
+fn rewriting(
+    config: &Config,
+    studio: Option<&Studio>,
+    minter: Arc<Minter>,
+    clock: fn() -> SystemTime,
+) -> Option<Arc<Rewriting>> {
+    let own = &config.label_studio;
+    let (studio, upstream) = studio.zip(config.upstream.as_ref()).filter(|_| own.storages)?;
+    let tokens = own.url_tokens.then(|| UrlTokens { minter, ttl: own.url_token_ttl });
+    let rewriter = label_studio::TaskJson::new(Arc::clone(&studio.public), tokens, clock);
+    let limit = usize::try_from(own.rewrite_limit.as_u64()).unwrap_or(usize::MAX);
+    Some(Arc::new(Rewriting::new(Arc::new(rewriter), limit, upstream.timeout)))
 }

@@ -16,7 +16,10 @@ use super::{
     context::Context,
     generation::{Assembled, assemble},
 };
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    gateway::State,
+};
 
 /// What tells one content of a file from another without reading it.
 type Stamp = Option<(SystemTime, u64, u64)>;
@@ -86,7 +89,8 @@ async fn replace(context: &Arc<Context>, assembled: Assembled) {
     served.reconnect(&context.means(&generation)).await;
     generation.verifier.revoke_all(served.revocations.iter().cloned());
     context.start(&generation);
-    context.gateway.replace(assembled.state);
+    let takeover = context.takeover(&generation);
+    context.gateway.replace(State { takeover, ..assembled.state });
     context.serve(&generation, &served);
     context.generation.store(generation);
 }

@@ -69,8 +69,19 @@ struct Event<'a> {
 }
 
 impl Config {
-    /// Reads the secret; `None` where there is none.
+    /// Whether there is to be one.
+    pub fn has_secret(&self) -> bool {
+        self.secret.is_some() || self.secret_file.is_some()
+    }
+
+    /// What tells the secret from others; `None` where there is none.
     pub fn bearer(&self) -> Result<Option<Bearer>, SecretError> {
+        let secret = self.read_secret()?;
+        Ok(secret.map(|secret| Bearer::from_hash(sha256(secret.expose_secret().as_bytes()))))
+    }
+
+    /// Reads the secret; `None` where there is none.
+    pub fn read_secret(&self) -> Result<Option<SecretString>, SecretError> {
         let secret = match (&self.secret, &self.secret_file) {
             (Some(_), Some(_)) => return Err(SecretError::Twice),
             (Some(secret), None) => secret.clone(),
@@ -81,11 +92,10 @@ impl Config {
             }
             (None, None) => return Ok(None),
         };
-        let secret = secret.expose_secret();
-        if secret.chars().count() < MIN_SECRET {
+        if secret.expose_secret().chars().count() < MIN_SECRET {
             return Err(SecretError::TooShort);
         }
-        Ok(Some(Bearer::from_hash(sha256(secret.as_bytes()))))
+        Ok(Some(secret))
     }
 }
 
@@ -183,7 +193,7 @@ fn label(action: &str) -> &'static str {
 }
 
 /// Where the secret is.
-pub(super) const HEADER: &str = "x-mediagate-secret";
+pub const HEADER: &str = "x-mediagate-secret";
 const MIN_SECRET: usize = 16;
 const NO_PAYLOAD: &str =
     "the event has no payload; turn on \"Send payload\" of the webhook, or nothing can be exported";

@@ -13,6 +13,7 @@ use axum::{
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::Refusal;
 use crate::{
     id::{StorageId, StorageName},
     storage::{Direction, Kind},
@@ -26,6 +27,8 @@ pub(super) enum LabelStudioError {
     BearerMissing,
     /// Another bearer.
     BearerWrong,
+    /// Who asks may not.
+    Refused(Refusal),
     /// No such path.
     PathUnknown,
     /// The path does not answer this method.
@@ -100,9 +103,17 @@ impl LabelStudioError {
             Self::FieldsInvalid(_) | Self::BodyMalformed(_) | Self::NotSynchronizable(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::BearerMissing | Self::BearerWrong => StatusCode::UNAUTHORIZED,
-            Self::MadeByFile(_) => StatusCode::FORBIDDEN,
-            Self::PathUnknown | Self::StorageUnknown(..) | Self::StorageIdMalformed => StatusCode::NOT_FOUND,
+            Self::BearerMissing | Self::BearerWrong | Self::Refused(Refusal::Anonymous) => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::MadeByFile(_) | Self::Refused(Refusal::Forbidden | Refusal::CrossOrigin) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::PathUnknown
+            | Self::StorageUnknown(..)
+            | Self::StorageIdMalformed
+            | Self::Refused(Refusal::ProjectUnknown) => StatusCode::NOT_FOUND,
+            Self::Refused(Refusal::Away) => StatusCode::BAD_GATEWAY,
             Self::MethodUnknown(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaTypeUnknown(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -119,6 +130,7 @@ impl LabelStudioError {
                                     configuration, or was printed at the first start."
                 .into(),
             Self::BearerWrong => "Invalid token: it is not the admin token.".into(),
+            Self::Refused(refusal) => sentence(*refusal).into(),
             Self::PathUnknown => {
                 "Not found. There are storages of the types s3 and s3s, below /api/storages and \
                  /api/storages/export."
@@ -163,6 +175,7 @@ impl IntoResponse for LabelStudioError {
             tracing::error!(error = error as &dyn std::error::Error, "the store failed");
         }
         let status = self.status();
+        let is_admins = matches!(self, Self::BearerMissing | Self::BearerWrong);
         let detail = self.detail().into_owned();
         if matches!(self, Self::NotSynchronizable(_)) {
             return (status, Json(MessageAnswer { message: detail })).into_response();
@@ -181,10 +194,12 @@ impl IntoResponse for LabelStudioError {
         match status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
-                headers.append(
-                    header::WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Bearer realm=\"mediagate admin\""),
-                );
+                if is_admins {
+                    headers.append(
+                        header::WWW_AUTHENTICATE,
+                        HeaderValue::from_static("Bearer realm=\"mediagate admin\""),
+                    );
+                }
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -192,6 +207,18 @@ impl IntoResponse for LabelStudioError {
             _ => {}
         }
         response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        LabelStudioError::Refused(self).into_response()
+    }
+}
+
+impl From<Refusal> for LabelStudioError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 
@@ -223,5 +250,21 @@ impl FieldErrors {
 impl Serialize for FieldErrors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(field, sentences)| (field, sentences)))
+    }
+}
+
+/// Label Studio's own words where it has some.
+fn sentence(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Anonymous => "Authentication credentials were not provided.",
+        Refusal::Forbidden => "You do not have permission to perform this action.",
+        Refusal::ProjectUnknown => "No Project matches the given query.",
+        Refusal::CrossOrigin => {
+            "The request carries a login cookie and does not come from a page of this site: its Origin is not this host. \
+             Send a token instead of the cookie, or let the proxy in front keep Host."
+        }
+        Refusal::Away => {
+            "Label Studio does not say who may do this; ask again in a moment. The log says why."
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! Paths, fields, defaults, codes and error JSON are Label Studio's, so that its SDK and its page work here; the traps
 //! of the original are avoided: every answer has `type`, what a sync left is read-only, filters are compiled before
 //! they are saved, testing and previewing save nothing, and errors are real sentences. Both slash forms of every
-//! path answer, without a redirect.
+//! path answer, without a redirect. What a handler tells or changes of a storage it has from [`Collection::find`], which
+//! judges the caller, so that none can be forgotten.
 
 mod answer;
 mod attempts;
@@ -32,7 +33,7 @@ pub(super) use self::{
     look::TypeAnswer,
 };
 use super::{
-    Process,
+    Access, Caller, Process, Refusal,
     label_studio_error::{self, FieldErrors, LabelStudioError},
 };
 use crate::{
@@ -143,33 +144,49 @@ impl Collection {
         }
     }
 
-    /// The storage of this number, if it is one of these.
-    async fn find(&self, id: StorageId) -> Result<Storage, LabelStudioError> {
+    /// The storage of this number, if it is one of these and the caller may do this to it.
+    async fn find(
+        &self,
+        id: StorageId,
+        caller: &Caller,
+        access: Access,
+    ) -> Result<Storage, LabelStudioError> {
         let found = self.api.store.storage(id).await?;
         let own = |storage: &Storage| (storage.direction, storage.kind) == (self.direction, self.kind);
-        found.filter(own).ok_or(LabelStudioError::StorageUnknown(self.direction, self.kind, id))
+        let told = found.filter(own).filter(|storage| caller.is_told_of(storage));
+        let storage = told.ok_or_else(|| self.unknown(id))?;
+        match caller.expect(storage.settings.project.as_ref(), access).await {
+            Ok(()) => Ok(storage),
+            // Its project is gone, and Label Studio would have removed it too.
+            Err(LabelStudioError::Refused(Refusal::ProjectUnknown)) => Err(self.unknown(id)),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The same with its keys, where it is to be connected to.
-    async fn find_with_keys(&self, id: StorageId) -> Result<Storage, LabelStudioError> {
-        let mut storage = self.find(id).await?;
+    /// The same with its keys, where it is to be connected to with what a body changes. The operator's keys of the
+    /// configuration file are nobody else's to point elsewhere.
+    async fn find_with_keys(&self, id: StorageId, caller: &Caller) -> Result<Storage, LabelStudioError> {
+        if !caller.is_admin() {
+            return self.find_own(id, caller).await;
+        }
+        let mut storage = self.find(id, caller, Access::Change).await?;
         if let Origin::File(name) = &storage.origin {
-            storage.keys = self.api.process.file_keys(name).ok_or(LabelStudioError::StorageUnknown(
-                self.direction,
-                self.kind,
-                id,
-            ))?;
+            storage.keys = self.api.process.file_keys(name).ok_or_else(|| self.unknown(id))?;
         }
         Ok(storage)
     }
 
     /// The same, where it is to be changed.
-    async fn find_own(&self, id: StorageId) -> Result<Storage, LabelStudioError> {
-        let storage = self.find(id).await?;
+    async fn find_own(&self, id: StorageId, caller: &Caller) -> Result<Storage, LabelStudioError> {
+        let storage = self.find(id, caller, Access::Change).await?;
         match &storage.origin {
             Origin::Api => Ok(storage),
             Origin::File(name) => Err(LabelStudioError::MadeByFile(name.clone())),
         }
+    }
+
+    fn unknown(&self, id: StorageId) -> LabelStudioError {
+        LabelStudioError::StorageUnknown(self.direction, self.kind, id)
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{multipart::MultipartBody, observe::Tally};
+use super::{multipart::MultipartBody, observe::Tally, rewrite::Resumed};
 use crate::s3;
 
 /// What a response of the data path may carry.
@@ -21,7 +21,7 @@ use crate::s3;
 pub enum Body {
     /// Nothing.
     Empty,
-    /// A short text of ours.
+    /// A text of ours, whole.
     Text(Option<Bytes>),
     /// An object, or one range of it.
     Object(Box<s3::ObjectBody>),
@@ -29,6 +29,8 @@ pub enum Body {
     Multipart(Box<MultipartBody>),
     /// What the application behind the gateway sends.
     Forwarded(Incoming),
+    /// The same, of which something was read already.
+    Resumed(Box<Resumed>),
 }
 
 /// Why a body broke. The connection is cut then, so that a short body never looks complete.
@@ -59,6 +61,12 @@ impl Observed {
     }
 }
 
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Text(Some(bytes)) }
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
@@ -73,6 +81,10 @@ impl HttpBody for Body {
             Self::Object(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
             Self::Multipart(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
             Self::Forwarded(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
+            Self::Resumed(body) => match body.next() {
+                Ok(read) => Poll::Ready(Some(Ok(Frame::data(read)))),
+                Err(rest) => Pin::new(rest).poll_frame(cx).map_err(BodyError::from),
+            },
         }
     }
 
@@ -83,6 +95,7 @@ impl HttpBody for Body {
             Self::Object(body) => body.is_end_stream(),
             Self::Multipart(body) => body.is_end_stream(),
             Self::Forwarded(body) => body.is_end_stream(),
+            Self::Resumed(body) => body.is_end_stream(),
         }
     }
 
@@ -93,6 +106,8 @@ impl HttpBody for Body {
             Self::Object(body) => body.size_hint(),
             Self::Multipart(body) => body.size_hint(),
             Self::Forwarded(body) => body.size_hint(),
+            // The answer's own Content-Length stands, where it had one.
+            Self::Resumed(_) => SizeHint::default(),
         }
     }
 }

@@ -100,11 +100,18 @@ impl Deliverer {
     ) -> Result<Delivery, Error> {
         let key = &located.object.key;
         let disposition = content_disposition(located.storage.disposition, key);
+        let grant = located.grant;
         let request = s3::PresignRequest {
             method: if method == Method::HEAD { s3::PresignMethod::Head } else { s3::PresignMethod::Get },
             key,
             ttl: located.storage.presign_ttl,
-            not_after: located.grant.expires_at(),
+            // What an application permits is asked again within a minute. A URL that ended with it would break players
+            // that seek and Label Studio's service worker, which keep URLs; so it lives as the storage says.
+            not_after: if grant.is_permission() {
+                now + located.storage.presign_ttl
+            } else {
+                grant.expires_at()
+            },
             content_type: guess_media_type(key),
             content_disposition: disposition.as_deref(),
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::route::ParseRouteError;
+use super::{permission::Refusal, route::ParseRouteError};
 use crate::{access, s3, store};
 
 /// What ended a request of the data path.
@@ -17,6 +17,9 @@ pub enum Error {
     /// Who asks may not, or did not say who they are.
     #[error(transparent)]
     Access(#[from] access::Error),
+    /// The application behind the gateway does not permit it, or cannot say.
+    #[error(transparent)]
+    Permission(#[from] Refusal),
     /// The path is ours but does not name an object.
     #[error("the request names no object")]
     Route(#[from] ParseRouteError),
@@ -88,6 +91,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Access(error) => access_status(error),
+            Self::Permission(refusal) => permission_row(refusal).0,
             Self::Route(_) | Self::BodyRefused | Self::ForwardRefused => StatusCode::BAD_REQUEST,
             Self::MethodRefused => StatusCode::METHOD_NOT_ALLOWED,
             Self::StorageUnknown | Self::UpstreamUnset => StatusCode::NOT_FOUND,
@@ -108,6 +112,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Access(error) => error.reason(),
+            Self::Permission(refusal) => permission_row(refusal).1,
             Self::Route(ParseRouteError::FileUriMissing) => "fileuri_missing",
             Self::Route(_) => "object_uri_invalid",
             Self::MethodRefused => "method_not_allowed",
@@ -131,8 +136,11 @@ impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Access(_) | Self::S3(s3::Error::PresignLifeOver) => Fault::Policy,
-            Self::Route(_)
+            Self::Access(_)
+            | Self::Permission(Refusal::LoginNeeded | Refusal::Denied)
+            | Self::S3(s3::Error::PresignLifeOver) => Fault::Policy,
+            Self::Permission(Refusal::TaskNotFound | Refusal::ProjectNotFound)
+            | Self::Route(_)
             | Self::MethodRefused
             | Self::BodyRefused
             | Self::StorageUnknown
@@ -141,7 +149,8 @@ impl Error {
             | Self::UpstreamUnset
             | Self::ForwardRefused
             | Self::S3(s3::Error::NoSuchKey) => Fault::Client,
-            Self::S3(_)
+            Self::Permission(Refusal::Unavailable(_) | Refusal::Timeout)
+            | Self::S3(_)
             | Self::ObjectUnstable
             | Self::LinksUnavailable(_)
             | Self::UpstreamUnreachable(_)
@@ -156,6 +165,7 @@ impl Error {
     pub fn public_message(&self) -> &'static str {
         match self {
             Self::Access(error) => access_message(error),
+            Self::Permission(refusal) => permission_row(refusal).2,
             Self::Route(ParseRouteError::FileUriMissing) => "The query parameter fileuri is missing.",
             Self::Route(_) => "The request does not name an object.",
             Self::MethodRefused => "Only GET, HEAD and OPTIONS are answered here.",
@@ -242,6 +252,30 @@ fn access_message(error: &access::Error) -> &'static str {
         access::Error::TokenRevoked => "The token is revoked.",
         access::Error::TokenAddressDenied => "The token is bound to another address.",
         access::Error::ObjectNotGranted => "The token does not cover this object.",
+    }
+}
+
+/// What the client is told where the application behind the gateway was asked: status, code and sentence.
+fn permission_row(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
+    match refusal {
+        Refusal::LoginNeeded => (StatusCode::UNAUTHORIZED, "login_needed", "Log in to see this."),
+        Refusal::Denied => (
+            StatusCode::FORBIDDEN,
+            "permission_denied",
+            "You may not see what belongs to this task or project.",
+        ),
+        Refusal::TaskNotFound => (StatusCode::NOT_FOUND, "task_not_found", "There is no such task."),
+        Refusal::ProjectNotFound => (StatusCode::NOT_FOUND, "project_not_found", "There is no such project."),
+        Refusal::Unavailable(_) => (
+            StatusCode::BAD_GATEWAY,
+            "permission_unavailable",
+            "The application that decides who may see this cannot be asked right now.",
+        ),
+        Refusal::Timeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "permission_timeout",
+            "The application that decides who may see this did not answer in time.",
+        ),
     }
 }
 

@@ -207,6 +207,16 @@ impl Upstream {
     }
 }
 
+/// The request without tokens of ours, for whoever shows its credentials to the application.
+pub fn without_our_tokens(mut parts: Parts, verifier: &Verifier) -> Result<Parts, Error> {
+    let target = without_our_token(parts.uri.path_and_query(), verifier).ok_or(Error::ForwardRefused)?;
+    let mut uri = parts.uri.into_parts();
+    uri.path_and_query = Some(target);
+    parts.uri = Uri::from_parts(uri).map_err(|_| Error::ForwardRefused)?;
+    strip_our_token(&mut parts.headers, verifier);
+    Ok(parts)
+}
+
 /// The server that `url` names.
 pub fn server_of(config: &Config) -> Result<(Scheme, Authority), ConfigError> {
     let refused = || ConfigError::UrlInvalid;

@@ -24,7 +24,7 @@ pub struct Links {
     known: Cache<TaskNumber, Arc<Mentioned>>,
 }
 
-/// What one task mentions.
+/// What one task mentions, by its data.
 #[derive(Debug, Default)]
 pub struct Mentioned {
     /// The project that the task belongs to.
@@ -51,21 +51,36 @@ impl Links {
             let asked = self.known.try_get_with(number, self.ask(number)).await;
             asked.map_err(Error::LinksUnavailable)?
         };
-        if mentioned.objects.binary_search(object).is_ok() { Ok(mentioned) } else { Err(refused) }
+        if mentioned.mentions(object) { Ok(mentioned) } else { Err(refused) }
     }
 
     async fn ask(&self, number: TaskNumber) -> Result<Arc<Mentioned>, store::Error> {
         let Some(task) = self.store.task(number).await? else { return Ok(Arc::default()) };
-        let mut objects = task::mentions_in_json(task.item.data.get());
-        objects.sort_unstable();
-        objects.dedup();
-        Ok(Arc::new(Mentioned { project: task.project, objects: objects.into() }))
+        Ok(Arc::new(Mentioned::read(task.project, task.item.data.get())))
     }
 }
 
 impl Mentioned {
+    /// Reads the data of a task: JSON, with URIs as they are.
+    pub fn read(project: Option<ProjectId>, data: &str) -> Self {
+        let mut objects = task::mentions_in_json(data);
+        objects.sort_unstable();
+        objects.dedup();
+        Self { project, objects: objects.into() }
+    }
+
+    /// Whether the object is one of them.
+    pub fn mentions(&self, object: &ObjectUri) -> bool {
+        self.objects.binary_search(object).is_ok()
+    }
+
+    /// All of them, sorted.
+    pub fn objects(&self) -> &[ObjectUri] {
+        &self.objects
+    }
+
     /// What it occupies in bytes; about, since allocators differ.
-    fn weight(&self) -> u32 {
+    pub fn weight(&self) -> u32 {
         let object = |object: &ObjectUri| {
             size_of::<ObjectUri>() + 64 + object.bucket.as_str().len() + object.key.as_str().len()
         };

@@ -1,7 +1,8 @@
 //! The storages of the gateway, and which of them serves an object.
 //!
-//! A storage serves the keys of its bucket that lie under its prefix. Among several the longest prefix wins, then the
-//! one of the project that is asked for, then the order they are given in. Keys are taken verbatim.
+//! A storage serves the keys of its bucket that lie under its prefix. Among several those of the project that is asked for
+//! and of all projects come before other projects', then the longest prefix wins, then the one of the project, then the
+//! order they are given in. Keys are taken verbatim.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -250,16 +251,32 @@ impl Storages {
         Self { all, by_bucket }
     }
 
-    /// The storage that serves the object: of its bucket, with the longest prefix of its key. Where projects have
-    /// storages of their own for the same prefix, the asked one's is taken.
+    /// The storage that serves the object: of its bucket, with the longest prefix of its key. Another project's serves
+    /// only where the asked project has none and there is none of all projects: whoever may make storages in one project
+    /// must not come between another one and its objects. Among equal prefixes the asked project's is taken.
     pub fn locate(&self, object: &ObjectUri, project: Option<&ProjectId>) -> Option<&Arc<Storage>> {
         let of_bucket = self.by_bucket.get(&object.bucket)?;
         let serves = |storage: &&Arc<Storage>| object.key.as_str().starts_with(&*storage.prefix);
-        let first = of_bucket.iter().find(serves)?;
-        let rivals =
-            of_bucket.iter().filter(serves).take_while(|rival| rival.prefix.len() == first.prefix.len());
-        let own = project.and_then(|_| rivals.into_iter().find(|rival| rival.project.as_ref() == project));
-        Some(own.unwrap_or(first))
+        let is_anothers =
+            |storage: &Storage| storage.project.is_some() && storage.project.as_ref() != project;
+        // Sorted by prefix, the longest first, so that of equals the first stays.
+        of_bucket.iter().filter(serves).min_by_key(|storage| {
+            (is_anothers(storage), std::cmp::Reverse(storage.prefix.len()), storage.project.is_none())
+        })
+    }
+
+    /// The storage that serves an object for a project: of those that are its own or nobody's, the one with the longest
+    /// prefix, and of such two the project's own.
+    pub fn locate_own(&self, object: &ObjectUri, project: Option<&ProjectId>) -> Option<&Arc<Storage>> {
+        let serves = |storage: &&Arc<Storage>| {
+            let own = storage.project.as_ref();
+            (own.is_none() || own == project) && object.key.as_str().starts_with(&*storage.prefix)
+        };
+        let of_bucket = self.by_bucket.get(&object.bucket)?;
+        of_bucket
+            .iter()
+            .filter(serves)
+            .min_by_key(|storage| (std::cmp::Reverse(storage.prefix.len()), storage.project.is_none()))
     }
 
     /// Every storage, in the order of the configuration.
@@ -334,20 +351,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_longest_prefix_then_the_project_decides() {
+    async fn the_longest_prefix_then_the_project_decides_and_no_other_project_comes_between() {
         let storages = Storages::new(vec![
             storage("all", "", None).await,
             storage("img", "img/", Some("1")).await,
             storage("img-2", "img", Some("2")).await,
+            storage("evil", "img/deep", Some("2")).await,
         ]);
         for (key, project, want) in [
             ("a", None, "all"),
             ("a", Some("2"), "all"),
             ("imgs/a", Some("2"), "all"),
-            ("img/a", None, "img"),
+            ("img/a", None, "all"),
             ("img/a", Some("1"), "img"),
             ("img/a", Some("2"), "img-2"),
-            ("img/a", Some("3"), "img"),
+            ("img/a", Some("3"), "all"),
+            ("img/deep/a", Some("1"), "img"),
+            ("img/deep/a", Some("3"), "all"),
+            ("img/deep/a", None, "all"),
+            ("img/deep/a", Some("2"), "evil"),
         ] {
             let object = ObjectUri::parse(&format!("s3://media/{key}")).unwrap();
             let project = project.map(|project| ProjectId::parse(project).unwrap());
@@ -355,5 +377,10 @@ mod tests {
             assert_eq!(found, Some(want), "{key} {project:?}");
         }
         assert!(storages.locate(&ObjectUri::parse("s3://other/img/a").unwrap(), None).is_none());
+        let alone = Storages::new(vec![storage("img", "img", Some("1")).await]);
+        let object = ObjectUri::parse("s3://media/img/a").unwrap();
+        for project in [None, ProjectId::parse("2").ok()] {
+            assert!(alone.locate(&object, project.as_ref()).is_some(), "{project:?}");
+        }
     }
 }

@@ -16,6 +16,8 @@ pub struct Metrics {
     pub responses: IntCounterVec,
     /// Requests that got an error of ours, by its code.
     pub refusals: IntCounterVec,
+    /// What the application behind the gateway permits, by outcome and whether it had to be asked.
+    pub permissions: IntCounterVec,
     /// Body bytes handed to clients, by route and delivery.
     pub bytes: CounterVec,
     /// Seconds until the head of the answer was ready, by route and delivery.
@@ -50,6 +52,13 @@ impl Metrics {
                 ),
                 &["reason"],
             )?,
+            permissions: IntCounterVec::new(
+                Opts::new(
+                    "mediagate_permissions_total",
+                    "Decisions of the application behind the gateway: asked (miss), remembered (hit), or in the browser's cookie.",
+                ),
+                &["outcome", "cache"],
+            )?,
             bytes: CounterVec::new(
                 Opts::new("mediagate_sent_bytes_total", "Body bytes handed to clients."),
                 by_delivery,
@@ -80,10 +89,11 @@ impl Metrics {
                 "The most streams the memory budget carries.",
             )?,
         };
-        let families: [Box<dyn Collector>; 9] = [
+        let families: [Box<dyn Collector>; 10] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.refusals.clone()),
+            Box::new(metrics.permissions.clone()),
             Box::new(metrics.bytes.clone()),
             Box::new(metrics.first_byte.clone()),
             Box::new(metrics.duration.clone()),

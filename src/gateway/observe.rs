@@ -34,6 +34,8 @@ pub enum Delivered {
     Forward,
     /// An answer of the gateway's own.
     Own,
+    /// The same, in the place of the application behind it: the CORS rules of media are not for it.
+    TakenOver,
 }
 
 /// How a request ended: a metric label.
@@ -148,7 +150,7 @@ impl Delivered {
             Self::Redirect => "redirect",
             Self::Stream => "stream",
             Self::Forward => "forward",
-            Self::Own => "own",
+            Self::Own | Self::TakenOver => "own",
         }
     }
 }

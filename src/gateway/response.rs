@@ -12,6 +12,7 @@ use super::{
     deliver::{Delivery, Located, OCTET_STREAM, content_disposition},
     locate::Storage,
     observe::REQUEST_ID,
+    permission::Refusal,
 };
 use crate::{
     access,
@@ -178,7 +179,7 @@ fn answer(status: StatusCode, body: Body) -> Response<Body> {
 
 /// RFC 6750 section 3: without a token there is no error code.
 fn challenge(error: &Error) -> HeaderValue {
-    if matches!(error, Error::Access(access::Error::TokenMissing)) {
+    if matches!(error, Error::Access(access::Error::TokenMissing) | Error::Permission(Refusal::LoginNeeded)) {
         return HeaderValue::from_static("Bearer realm=\"mediagate\"");
     }
     let text = format!(

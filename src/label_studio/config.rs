@@ -89,6 +89,21 @@ pub enum ConfigError {
     /// Label Studio's address.
     #[error(transparent)]
     Upstream(#[from] crate::gateway::forward::ConfigError),
+    /// What nobody could call.
+    #[error(
+        "label_studio.webhook_url has to be an address that Label Studio can call, such as \
+         http://mediagate:9090/hooks/label-studio"
+    )]
+    WebhookUrl,
+    /// A webhook that anybody could call.
+    #[error(
+        "label_studio.webhook_url needs a secret that Label Studio sends with each event; set hooks.secret_file (or \
+         hooks.secret)"
+    )]
+    WebhookSecretMissing,
+    /// Nobody to make the webhook as.
+    #[error("label_studio.webhook_url needs label_studio.token_file: the webhook is made with that token")]
+    WebhookTokenMissing,
     /// A time that cannot be.
     #[error("label_studio.{0} must be {1}")]
     OutOfRange(&'static str, &'static str),
@@ -114,6 +129,23 @@ impl Config {
             return Err(ConfigError::TokenInvalid);
         }
         Ok(Some(SecretString::from(token.to_owned())))
+    }
+
+    /// Whether a webhook is to be kept that cannot be.
+    pub fn check_webhook(&self, has_secret: bool) -> Result<(), ConfigError> {
+        let Some(url) = &self.webhook_url else { return Ok(()) };
+        let is_callable = url
+            .parse::<http::Uri>()
+            .is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+        if !is_callable || url.len() > 2048 {
+            Err(ConfigError::WebhookUrl)
+        } else if !has_secret {
+            Err(ConfigError::WebhookSecretMissing)
+        } else if self.token.is_none() && self.token_file.is_none() {
+            Err(ConfigError::WebhookTokenMissing)
+        } else {
+            Ok(())
+        }
     }
 
     /// Says what cannot be.

@@ -9,7 +9,9 @@ mod deliver;
 mod layout;
 mod metrics;
 mod pace;
+mod people;
 mod run;
+mod source;
 mod writer;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -18,7 +20,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::writer::Writer;
-pub use self::{metrics::ExportMetrics, run::Export};
+pub use self::{metrics::ExportMetrics, run::Export, source::AnnotationSource};
 use super::Host;
 use crate::{
     id::StorageId,

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, ConnectError, Export, RunMetrics, Sidecar,
+    AnnotationSource, Config, ConnectError, Export, RunMetrics, Sidecar,
     sync::{SinkUnavailable, Sync, SyncError, TaskSink},
 };
 use crate::{
@@ -35,6 +35,10 @@ pub trait Host: Send + std::marker::Sync + 'static {
     fn config(&self) -> Config;
     /// Where the tasks of a storage go.
     fn sink(&self, store: &Store, storage: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable>;
+    /// The application that annotations come from, where it can be asked.
+    fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
+        None
+    }
 }
 
 /// Works on runs until it is stopped. Cheap to clone.
@@ -205,6 +209,7 @@ impl Inner {
                     connection,
                     metrics: self.metrics.exports().clone(),
                     at_once: config.exports.max(1),
+                    source: self.host.annotation_source(),
                 };
                 Ok(Box::pin(export.run()).await?)
             }

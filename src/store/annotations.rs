@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-pub use self::read::AnnotationPage;
+pub use self::read::{AnnotationPage, AnnotationState};
 use super::{Error, Store, micros, on, pool::Tx};
 use crate::{
     annotation::{Annotation, Change},
@@ -134,7 +134,11 @@ impl Store {
     }
 
     /// Makes objects due in targets, whether or not they were ever written.
-    async fn make_due(&self, tx: &mut Tx, due: &BTreeSet<(i64, &'static str, String)>) -> Result<(), Error> {
+    pub(super) async fn make_due(
+        &self,
+        tx: &mut Tx,
+        due: &BTreeSet<(i64, &'static str, String)>,
+    ) -> Result<(), Error> {
         if due.is_empty() {
             return Ok(());
         }

@@ -82,7 +82,7 @@ impl Export {
     }
 }
 
-fn objects(root: &Path) -> BTreeMap<String, String> {
+pub(crate) fn objects(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -109,7 +109,7 @@ fn fields(s3: &S3Server, changes: &Value) -> Value {
 }
 
 /// A request of the admin; an error where nobody answers.
-async fn ask(
+pub(crate) async fn ask(
     address: std::net::SocketAddr,
     method: &str,
     path: &str,
@@ -131,7 +131,7 @@ async fn ask(
 }
 
 /// Asks until there is an answer; the test's own time limit is a minute.
-async fn until<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(answer) = asked().await {

@@ -7,6 +7,7 @@ mod control_annotations;
 mod control_storages;
 mod export;
 mod forward;
+mod label_studio;
 mod lines;
 mod operate;
 mod redirect;

@@ -52,7 +52,7 @@ const EXAMPLES: &[(Algorithm, &str, &str)] = &[
 fn from_jwk(algorithm: Algorithm, jwk: &str) -> Key {
     let set: JwkSet = serde_json::from_str(&format!("{{\"keys\":[{jwk}]}}")).unwrap();
     let decoding = DecodingKey::from_jwk(&set.keys[0]).unwrap();
-    Key { id: "k".into(), algorithms: [algorithm].into(), decoding }
+    Key { id: "k".into(), algorithms: [algorithm].into(), decoding, is_internal: false }
 }
 
 #[test]

@@ -79,3 +79,50 @@ fn a_presented_token_is_not_printable() {
     let text = format!("{:?}", present(&headers, None).unwrap());
     assert!(text.contains("Header") && !text.contains("hush"), "{text}");
 }
+
+/// Before an application with bearers of its own, a bearer of its own is no token, and ours goes on counting.
+#[test]
+fn a_bearer_of_the_application_does_not_count() {
+    use super::super::forge::{CLAIMS, NOW, at, claiming, config, hs256};
+    let verifier = Verifier::build(&config(), at(NOW)).unwrap();
+    let ours = claiming(CLAIMS);
+    let theirs = hs256(r#"{"alg":"HS256","typ":"JWT"}"#, CLAIMS, b"the secret of the application, 32 bytes");
+    let find = |lines: &[String], query: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let presented = present_ours(&headers, query, &verifier);
+        presented.map(|presented| presented.map(|presented| presented.source()))
+    };
+    let bearer = |token: &str| format!("authorization: Bearer {token}");
+    let cookie = "cookie: sessionid=x; mediagate_token=c; mediagate_task=t".to_owned();
+    for (lines, query, want) in [
+        (vec![bearer(&ours)], Some("token=q"), Ok(Some(TokenSource::Header))),
+        (vec![bearer(&theirs)], Some("token=q"), Ok(Some(TokenSource::Query))),
+        (vec![bearer(&theirs), cookie], None, Ok(Some(TokenSource::Cookie))),
+        (vec![bearer(&theirs)], None, Ok(None)),
+        (vec!["authorization: Token 0123".to_owned()], None, Ok(None)),
+        (vec!["cookie: mediagate_task=t".to_owned()], None, Ok(None)),
+        (vec![bearer(&theirs), bearer(&ours)], None, Err(Error::TokenAmbiguous)),
+        (vec![], Some("token=a&token=b"), Err(Error::TokenAmbiguous)),
+    ] {
+        assert_eq!(find(&lines, query), want, "{lines:?} {query:?}");
+    }
+}
+
+#[test]
+fn two_permission_cookies_are_none() {
+    for (value, want) in [
+        ("mediagate_task=t", Some("t")),
+        ("a=b; mediagate_task=t; mediagate_token=c", Some("t")),
+        ("mediagate_task=t; mediagate_task=u", None),
+        ("xmediagate_task=t", None),
+        ("mediagate_token=c", None),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, value.parse().unwrap());
+        assert_eq!(permission_cookie(&headers).as_ref().map(Presented::text), want, "{value}");
+    }
+}

@@ -406,7 +406,8 @@ fn nothing_of_a_token_is_in_an_error() {
     let texts = [error.to_string(), format!("{error:?}"), error.reason().to_owned()];
     assert!(texts.iter().all(|text| !text.contains("hush") && !text.contains(&token)), "{texts:?}");
     let verifier = Verifier::build(&config(), at(NOW)).unwrap();
-    let debug = format!("{verifier:?} {:?} {:?}", config(), TrustStore::build(&config(), at(NOW)).unwrap());
+    let debug =
+        format!("{verifier:?} {:?} {:?}", config(), TrustStore::build(&config(), None, at(NOW)).unwrap());
     assert!(!debug.contains(SECRET), "{debug}");
 }
 

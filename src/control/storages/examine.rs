@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Collection, FieldErrors, LabelStudioError, body, fields,
+    Caller, Collection, FieldErrors, LabelStudioError, body, fields,
     label_studio_error::NON_FIELD,
     reader::{Change, Fields},
 };
@@ -46,10 +46,11 @@ struct FileAnswer {
 /// Tests a connection: 200 without a body, or the sentences of everything that failed.
 pub(super) async fn validate(
     State(collection): State<Collection>,
+    caller: Caller,
     request: Request,
 ) -> Result<StatusCode, LabelStudioError> {
     let mut fields = Fields::new(body::read(request).await?);
-    let storage = collection.proposed(&mut fields).await?;
+    let storage = collection.proposed(&mut fields, &caller).await?;
     fields.finish()?;
     let findings = collection.examine(&storage).await?;
     let mut errors = FieldErrors::default();
@@ -62,10 +63,11 @@ pub(super) async fn validate(
 /// Lists what a sync would take.
 pub(super) async fn files(
     State(collection): State<Collection>,
+    caller: Caller,
     request: Request,
 ) -> Result<Json<FilesAnswer>, LabelStudioError> {
     let mut fields = Fields::new(body::read(request).await?);
-    let storage = collection.proposed(&mut fields).await?;
+    let storage = collection.proposed(&mut fields, &caller).await?;
     let limit = limit(&mut fields);
     fields.finish()?;
     let preview =
@@ -75,15 +77,16 @@ pub(super) async fn files(
 
 impl Collection {
     /// The storage that a body speaks of: with `id`, the stored one with what the body changes; without, a new one.
-    async fn proposed(&self, fields: &mut Fields) -> Result<Storage, LabelStudioError> {
+    async fn proposed(&self, fields: &mut Fields, caller: &Caller) -> Result<Storage, LabelStudioError> {
         let mut storage = match fields.integer("id") {
-            Change::Set(id) => self.find_with_keys(StorageId(id)).await?,
+            Change::Set(id) => self.find_with_keys(StorageId(id), caller).await?,
             Change::Keep | Change::Clear => {
                 fields.require("project");
                 self.blank()
             }
         };
         fields::apply(fields, &mut storage);
+        expect_place(&storage, fields, caller).await?;
         Ok(storage)
     }
 
@@ -111,6 +114,20 @@ impl Collection {
         let failed = |check: crate::sidecar::Check| check.result.err().map(|finding| (check.probe, finding));
         Ok(report.checks.into_iter().filter_map(failed).collect())
     }
+}
+
+/// Passes where the caller may change the storages of the project that a body leaves a storage in.
+pub(super) async fn expect_place(
+    storage: &Storage,
+    fields: &mut Fields,
+    caller: &Caller,
+) -> Result<(), LabelStudioError> {
+    let project = storage.settings.project.as_ref();
+    if project.is_none() {
+        // A body that names none is refused for that.
+        fields.finish()?;
+    }
+    caller.expect_named(project).await
 }
 
 impl FilesAnswer {

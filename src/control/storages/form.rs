@@ -3,10 +3,14 @@
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
-use super::Collection;
+use super::{Caller, Collection, LabelStudioError};
 use crate::storage::{Direction, Kind, MAX_PRESIGN_MINUTES};
 
-pub(super) async fn get(State(collection): State<Collection>) -> Json<Vec<Value>> {
+pub(super) async fn get(
+    State(collection): State<Collection>,
+    caller: Caller,
+) -> Result<Json<Vec<Value>>, LabelStudioError> {
+    caller.name().await?;
     let mut rows = vec![
         row(&[text("title", "Storage Name", true)]),
         row(&[
@@ -34,7 +38,7 @@ pub(super) async fn get(State(collection): State<Collection>) -> Json<Vec<Value>
             rows.push(row(&[toggle("can_delete_objects", "Can delete objects from storage", false)]));
         }
     }
-    Json(rows)
+    Ok(Json(rows))
 }
 
 fn row(fields: &[Value]) -> Value {

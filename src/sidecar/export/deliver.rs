@@ -1,12 +1,12 @@
 //! One object: what it should be, and bringing the target to that.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{ExportMetrics, Exporter, layout, metrics::Outcome, pace};
+use super::{AnnotationSource, ExportMetrics, Exporter, layout, metrics::Outcome, pace};
 use crate::{
     object::{ObjectKey, ParseObjectError},
     s3::{self, Connection, PutOptions},
@@ -20,6 +20,8 @@ pub(super) struct Target {
     pub(super) storage: Storage,
     connection: Connection,
     metrics: ExportMetrics,
+    /// Where the people are known that the store does not know.
+    pub(super) source: Option<Arc<dyn AnnotationSource>>,
     /// Ends the renewal of its credentials.
     _alive: DropGuard,
 }
@@ -56,7 +58,8 @@ enum Failure {
 impl Target {
     /// Joins the parts; credentials are renewed for as long as it is there.
     pub(super) fn new(exporter: &Exporter, storage: Storage, connection: Connection) -> Self {
-        Self::joined(exporter.store.clone(), storage, connection, exporter.metrics.clone())
+        let source = exporter.host.annotation_source();
+        Self::joined(exporter.store.clone(), storage, connection, exporter.metrics.clone()).asking(source)
     }
 
     /// The same, of parts.
@@ -69,7 +72,12 @@ impl Target {
         let stop = CancellationToken::new();
         let (renewed, until) = (connection.clone(), stop.clone());
         tokio::spawn(async move { renewed.refresh_loop(until).await });
-        Self { store, storage, connection, metrics, _alive: stop.drop_guard() }
+        Self { store, storage, connection, metrics, source: None, _alive: stop.drop_guard() }
+    }
+
+    /// The same, with where people are known.
+    pub(super) fn asking(self, source: Option<Arc<dyn AnnotationSource>>) -> Self {
+        Self { source, ..self }
     }
 
     /// Brings an object up to date; with `anyway` also where the target has it already.
@@ -158,11 +166,14 @@ impl Target {
         let settings = &self.storage.settings;
         Ok(match due.unit {
             Unit::Annotation => match self.store.annotation(&due.item).await? {
-                Some(annotation) => Some(Object {
-                    key: layout::annotation_key(settings, &annotation)?,
-                    body: Some(layout::annotation_body(&annotation).into()),
-                    annotations: 1,
-                }),
+                Some(annotation) => {
+                    let people = self.people(std::slice::from_ref(&annotation), due).await?;
+                    Some(Object {
+                        key: layout::annotation_key(settings, &annotation)?,
+                        body: Some(layout::annotation_body(&annotation, &people).into()),
+                        annotations: 1,
+                    })
+                }
                 None => None,
             },
             Unit::Task => {
@@ -170,14 +181,13 @@ impl Target {
                 let takes =
                     |project: &str| settings.project.as_ref().is_none_or(|own| project == own.as_str());
                 let own: Vec<_> = annotations.into_iter().filter(|one| takes(layout::project(one))).collect();
-                match own.first() {
-                    Some(first) => Some(Object {
-                        key: layout::task_key(settings, &due.item, layout::project(first))?,
-                        body: layout::task_body(&own).map(Bytes::from),
-                        annotations: i64::try_from(own.len()).unwrap_or(i64::MAX),
-                    }),
-                    None => None,
-                }
+                let Some(first) = own.first() else { return Ok(None) };
+                let people = self.people(&own, due).await?;
+                Some(Object {
+                    key: layout::task_key(settings, &due.item, layout::project(first))?,
+                    body: layout::task_body(&own, &people).map(Bytes::from),
+                    annotations: i64::try_from(own.len()).unwrap_or(i64::MAX),
+                })
             }
         })
     }

@@ -5,8 +5,9 @@
 
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::people::People;
 use crate::{
-    annotation::Annotation,
+    annotation::{Annotation, Person},
     id::ProjectId,
     object::{ObjectKey, ParseObjectError},
     storage::{Names, Settings},
@@ -40,13 +41,16 @@ pub(super) fn project(annotation: &Annotation) -> &str {
 }
 
 /// The object of an annotation, with its task in it.
-pub(super) fn annotation_body(annotation: &Annotation) -> String {
+pub(super) fn annotation_body(annotation: &Annotation, people: &People) -> String {
     let own = Members::read(&annotation.body);
-    let completed_by = completed_by(&own);
+    let person = known(&own, people);
+    let completed_by = completed_by(&own, person, PERSON_KEYS);
+    let name = person.and_then(|person| to_raw_value(&created_username(person)).ok());
     let (id, task_id, project) = ids(annotation);
     let task = annotation.task_body.as_deref().map(|task| Members::read(task).ordered(TASK_KEYS));
     let task = task.and_then(|text| RawValue::from_string(text).ok()).unwrap_or(task_id);
     let mut members = own;
+    members.0.retain(|(key, _)| !UNWRITTEN.contains(&key.as_str()));
     members.set("id", &id);
     members.set("task", &task);
     if let Some(project) = &project {
@@ -55,16 +59,19 @@ pub(super) fn annotation_body(annotation: &Annotation) -> String {
     if let Some(completed_by) = &completed_by {
         members.set("completed_by", completed_by);
     }
+    if let Some(name) = &name {
+        members.add("created_username", name);
+    }
     members.ordered(ANNOTATION_KEYS)
 }
 
 /// The object of a task with all of its annotations: what Label Studio exports, and imports again.
-pub(super) fn task_body(annotations: &[Annotation]) -> Option<String> {
+pub(super) fn task_body(annotations: &[Annotation], people: &People) -> Option<String> {
     let newest = annotations
         .iter()
         .max_by_key(|annotation| (annotation.task_body.is_some(), annotation.updated_at))?;
     let (_, id, project) = ids(newest);
-    let texts: Vec<String> = annotations.iter().map(of_task).collect();
+    let texts: Vec<String> = annotations.iter().map(|annotation| of_task(annotation, people)).collect();
     let list = RawValue::from_string(format!("[{}]", texts.join(","))).ok()?;
     let none = RawValue::from_string("[]".to_owned()).ok()?;
     let mut members = newest.task_body.as_deref().map_or(Members(Vec::new()), Members::read);
@@ -79,9 +86,9 @@ pub(super) fn task_body(annotations: &[Annotation]) -> Option<String> {
 }
 
 /// An annotation within its task, which it names by its id.
-fn of_task(annotation: &Annotation) -> String {
+fn of_task(annotation: &Annotation, people: &People) -> String {
     let mut members = Members::read(&annotation.body);
-    let completed_by = completed_by(&members);
+    let completed_by = completed_by(&members, known(&members, people), PERSON_IN_TASK_KEYS);
     let (id, task, _) = ids(annotation);
     members.set("id", &id);
     members.set("task", &task);
@@ -91,11 +98,42 @@ fn of_task(annotation: &Annotation) -> String {
     members.ordered(ANNOTATION_IN_TASK_KEYS)
 }
 
+/// Who made an annotation, where it says so by a number.
+pub(super) fn person(body: &RawValue) -> Option<String> {
+    number(&Members::read(body)).map(|number| number.to_string())
+}
+
 /// Webhooks say who by a number; exports have an object there.
-fn completed_by(members: &Members<'_>) -> Option<Box<RawValue>> {
-    let value = members.get("completed_by")?;
-    let number: i64 = value.get().parse().ok()?;
-    to_raw_value(&serde_json::json!({ "id": number })).ok()
+fn completed_by(members: &Members<'_>, person: Option<&Person>, keys: &[&str]) -> Option<Box<RawValue>> {
+    let id = to_raw_value(&number(members)?).ok()?;
+    let mut object = Members(vec![("id".to_owned(), &*id)]);
+    let known = person.and_then(|person| {
+        let text = |text: &String| to_raw_value(text).ok();
+        Some([
+            ("first_name", text(&person.first_name)?),
+            ("last_name", text(&person.last_name)?),
+            ("email", text(&person.email)?),
+        ])
+    });
+    for (key, value) in known.iter().flatten() {
+        object.set(key, value);
+    }
+    RawValue::from_string(object.ordered(keys)).ok()
+}
+
+/// As Label Studio writes it: a name that is not there leaves its space.
+fn created_username(person: &Person) -> String {
+    let Person { id, first_name, last_name, email } = person;
+    let space = if last_name.is_empty() { "" } else { " " };
+    format!("{first_name}{space}{last_name} {email}, {id}")
+}
+
+fn known<'a>(members: &Members<'_>, people: &'a People) -> Option<&'a Person> {
+    people.get(&number(members)?.to_string())
+}
+
+fn number(members: &Members<'_>) -> Option<i64> {
+    members.get("completed_by")?.get().parse().ok()
 }
 
 /// The key under the prefix of a target.
@@ -197,6 +235,12 @@ const ANNOTATION_KEYS: &[&str] = &[
     "parent_annotation",
     "last_created_by",
 ];
+/// What webhooks have of an annotation and Label Studio's own targets have not.
+const UNWRITTEN: &[&str] = &["prediction", "result_count", "unique_id"];
+/// Who made it.
+const PERSON_KEYS: &[&str] = &["id", "first_name", "last_name", "email"];
+/// The same within a task.
+const PERSON_IN_TASK_KEYS: &[&str] = &["id", "email", "first_name", "last_name"];
 /// Its task within that.
 const TASK_KEYS: &[&str] = &[
     "id",

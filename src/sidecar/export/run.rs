@@ -4,12 +4,12 @@
 //! writes it claims in the outbox like any writer. What fails for now is tried a few times while the run waits; past that
 //! the run counts it as refused, and the outbox goes on with it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
 use super::{
-    ExportMetrics,
+    AnnotationSource, ExportMetrics,
     deliver::{Attempt, Target},
     metrics::Outcome,
     pace,
@@ -36,6 +36,8 @@ pub struct Export {
     pub metrics: ExportMetrics,
     /// Objects that are written at once.
     pub at_once: usize,
+    /// Where the annotations come from.
+    pub source: Option<Arc<dyn AnnotationSource>>,
 }
 
 /// What a page came to.
@@ -48,9 +50,10 @@ struct Page {
 impl Export {
     /// Goes on where the run is, to its end. To stop it, drop it: what it held is free after its lease.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { store, claim, storage, connection, metrics, at_once } = self;
+        let Self { store, claim, storage, connection, metrics, at_once, source } = self;
         let (revision, id) = (storage.revision, storage.id);
-        let target = Target::joined(store.clone(), storage, connection, metrics);
+        let mut unread = unread(&storage, source.as_deref()).await;
+        let target = Target::joined(store.clone(), storage, connection, metrics).asking(source);
         let planned = store.parts(claim, revision).await?.and_then(|parts| parts.into_iter().next());
         let mut part = planned.clone().unwrap_or_default();
         if planned.is_none() {
@@ -58,7 +61,7 @@ impl Export {
         }
         while !part.is_done {
             let ids = target.page(&part.after).await?;
-            let mut page = Page::default();
+            let mut page = Page { faults: unread.take().into_iter().collect(), ..Page::default() };
             for few in ids.chunks(at_once) {
                 target.write_all(claim, few, &mut page).await?;
             }
@@ -147,6 +150,15 @@ impl Page {
             }
         }
     }
+}
+
+/// Brings the store up to date before its annotations are written. Where that fails, what is known is written all the
+/// same, and the run says what it lacks.
+async fn unread(storage: &Storage, source: Option<&dyn AnnotationSource>) -> Option<Fault> {
+    let (source, project) = (source?, storage.settings.project.as_ref()?);
+    let reason = source.reconcile(project).await.err()?;
+    let reason = format!("annotations that are not known here may be missing: {reason}");
+    Some(Fault { key: format!("project {project}"), row: None, line: None, reason })
 }
 
 fn held(unit: Unit, item: String) -> Fault {

@@ -1,5 +1,7 @@
 //! The table of annotations as it is read.
 
+use std::time::SystemTime;
+
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
@@ -7,7 +9,7 @@ use crate::{
     annotation::Annotation,
     id::{AnnotationId, ProjectId, TaskId},
     storage::Unit,
-    store::{Error, Store, from_micros, on},
+    store::{Error, Store, from_micros, on, pool::Pool},
 };
 
 /// Which annotations to list: those of one project, or all, in the order of their ids.
@@ -21,6 +23,19 @@ pub struct AnnotationPage<'a> {
     pub after: &'a str,
     /// The most to return.
     pub limit: i64,
+}
+
+/// How an annotation stands, without what was told of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnnotationState {
+    /// Which.
+    pub id: String,
+    /// Its task.
+    pub task: String,
+    /// When it became what it is.
+    pub updated_at: SystemTime,
+    /// Whether it is gone.
+    pub is_deleted: bool,
 }
 
 impl Store {
@@ -53,6 +68,40 @@ impl Store {
         };
         self.bounded(async {
             Ok(on!(&self.0.pool, pool => sqlx::query_as(text).bind(item).fetch_optional(pool).await)?)
+        })
+        .await
+    }
+
+    /// How the annotations of these tasks stand, deleted ones too.
+    pub async fn annotation_states(&self, tasks: &[String]) -> Result<Vec<AnnotationState>, Error> {
+        let rows: Vec<(String, String, i64, bool)> = self
+            .bounded(async {
+                let rows = match &self.0.pool {
+                    Pool::Sqlite(pool) => {
+                        let tasks = serde_json::json!(tasks).to_string();
+                        sqlx::query_as(STATES_SQLITE).bind(tasks).fetch_all(pool).await?
+                    }
+                    Pool::Postgres(pool) => {
+                        sqlx::query_as(STATES_POSTGRES).bind(tasks).fetch_all(pool).await?
+                    }
+                };
+                Ok(rows)
+            })
+            .await?;
+        let state = |(id, task, updated_at, is_deleted)| {
+            let updated_at = from_micros(updated_at);
+            AnnotationState { id, task, updated_at, is_deleted }
+        };
+        Ok(rows.into_iter().map(state).collect())
+    }
+
+    /// How many annotations a project has.
+    pub async fn count_annotations(&self, project: &ProjectId) -> Result<i64, Error> {
+        self.bounded(async {
+            let (count,): (i64,) = on!(&self.0.pool, pool => {
+                sqlx::query_as(COUNT).bind(project.as_str()).fetch_one(pool).await
+            })?;
+            Ok(count)
         })
         .await
     }
@@ -140,3 +189,11 @@ const IDS: &str = "SELECT id FROM annotations WHERE id > $1 AND body IS NOT NULL
                    ORDER BY id LIMIT $3";
 const TASKS: &str = "SELECT DISTINCT task FROM annotations WHERE task > $1 AND body IS NOT NULL \
                      AND ($2 IS NULL OR project = $2) ORDER BY task LIMIT $3";
+const COUNT: &str = "SELECT COUNT(*) FROM annotations WHERE project = $1 AND body IS NOT NULL";
+macro_rules! states {
+    ($tasks:literal) => {
+        concat!("SELECT id, task, updated_at, body IS NULL FROM annotations WHERE task ", $tasks)
+    };
+}
+const STATES_SQLITE: &str = states!("IN (SELECT value FROM json_each($1))");
+const STATES_POSTGRES: &str = states!("= ANY($1)");

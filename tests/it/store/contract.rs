@@ -37,6 +37,7 @@ async fn suite(store: Store) {
     only_settings_and_keys_are_updated(&store).await;
     super::runs::suite(&store).await;
     super::outbox::suite(&store).await;
+    super::follow::suite(&store).await;
     lists_are_filtered(&store).await;
     files_are_reconciled(&store).await;
     revocations_are_kept_while_they_matter(&store).await;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc};
 
+use axum::Router;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -74,21 +75,30 @@ impl Process for Alone {
 impl ControlPort {
     /// Starts over an empty store.
     pub async fn start() -> Self {
-        Self::start_with(egress::Config::default(), None).await
+        Self::start_with(egress::Config::default(), None, Control::router).await
+    }
+
+    /// Starts the storages alone, as for a port where others than the admin ask, with nobody to say who asks.
+    pub async fn start_for_nobody() -> Self {
+        Self::start_with(egress::Config::default(), None, |control| control.storages_router()).await
     }
 
     /// Starts over an empty store, and takes webhooks with this secret.
     pub async fn start_with_hooks(secret: &str) -> Self {
-        Self::start_with(egress::Config::default(), Some(secret)).await
+        Self::start_with(egress::Config::default(), Some(secret), Control::router).await
     }
 
     /// Starts over an empty store, and lets endpoints be on this machine.
     pub async fn start_beside_s3() -> Self {
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
-        Self::start_with(egress::Config { allow, ..egress::Config::default() }, None).await
+        Self::start_with(egress::Config { allow, ..egress::Config::default() }, None, Control::router).await
     }
 
-    async fn start_with(egress: egress::Config, hooks: Option<&str>) -> Self {
+    async fn start_with(
+        egress: egress::Config,
+        hooks: Option<&str>,
+        routes: impl FnOnce(Control) -> Router,
+    ) -> Self {
         let store = Store::open(&memory(), clock).await.unwrap();
         let egress = Egress::build(&egress).unwrap();
         let metrics = S3Metrics::register(&Registry::new()).unwrap();
@@ -98,7 +108,7 @@ impl ControlPort {
         let bearer = Bearer::new(&ADMIN.into());
         let hooks = HooksConfig { secret: hooks.map(Into::into), ..HooksConfig::default() };
         let control = Control::new(Alone(sidecar), store.clone(), clock, bearer);
-        let router = control.with_hooks(hooks.bearer().unwrap()).router();
+        let router = routes(control.with_hooks(hooks.bearer().unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -92,6 +92,11 @@ impl Gateway {
     /// Starts with this configuration, to which listeners on free ports, the admin's bearer and the key `k1` are added
     /// where it does not say otherwise.
     pub async fn start(config: &str) -> Self {
+        Self::start_at(config, clock).await
+    }
+
+    /// The same with another clock, which S3 servers that check signatures have to bear.
+    pub async fn start_at(config: &str, clock: fn() -> SystemTime) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mediagate.toml");
         std::fs::write(&path, complete(config, folder.path())).unwrap();

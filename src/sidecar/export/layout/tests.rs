@@ -42,8 +42,8 @@ fn an_annotation_has_label_studios_keys_in_its_order() {
         r#"{"data": {"image": "s3://b/k"}, "id": 12, "odd": [], "meta": null}"#,
     );
     assert_eq!(
-        annotation_body(&sent),
-        r#"{"id":345,"result":[{"v": 1e2}],"completed_by":{"id":3},"task":{"id":12,"data":{"image": "s3://b/k"},"meta":null,"odd":[]},"updated_at":"2026-11-24T10:00:00Z","project":7,"extra":1.10,"unique_id":"u"}"#
+        annotation_body(&sent, &People::new()),
+        r#"{"id":345,"result":[{"v": 1e2}],"completed_by":{"id":3},"task":{"id":12,"data":{"image": "s3://b/k"},"meta":null,"odd":[]},"updated_at":"2026-11-24T10:00:00Z","project":7,"extra":1.10}"#
     );
 }
 
@@ -54,12 +54,12 @@ fn what_is_not_known_is_left_out() {
         "",
     );
     assert_eq!(
-        annotation_body(&sent),
+        annotation_body(&sent, &People::new()),
         r#"{"id":"a\"b","result":[],"completed_by":{"id": 1, "email": "e"},"task":"t"}"#
     );
     let of_task = annotation(r#"{"id": 1, "result": [], "task": 2}"#, r#"{"id": 2, "project": 9}"#);
     assert_eq!(
-        annotation_body(&of_task),
+        annotation_body(&of_task, &People::new()),
         r#"{"id":1,"result":[],"task":{"id":2,"project":9},"project":9}"#,
         "the project of its task"
     );
@@ -76,8 +76,38 @@ fn a_task_has_all_of_its_annotations_and_can_be_imported() {
         r#"{"id": 12, "data": {"image": "s3://b/k"}, "project": 7}"#,
     );
     assert_eq!(
-        task_body(&[first, second]).unwrap(),
+        task_body(&[first, second], &People::new()).unwrap(),
         r#"{"id":12,"annotations":[{"id":1,"completed_by":{"id":3},"result":[],"updated_at":"2026-11-24T11:00:00Z","task":12},{"id":2,"result":[1],"updated_at":"2026-11-24T10:00:00Z","task":12}],"drafts":[],"predictions":[],"data":{"image": "s3://b/k"},"project":7}"#
     );
-    assert!(task_body(&[]).is_none());
+    assert!(task_body(&[], &People::new()).is_none());
+}
+
+/// Label Studio writes the name with the space of a first name that is not there.
+#[test]
+fn somebody_who_is_known_is_named() {
+    let body = r#"{"id": 1, "result": [], "task": 12, "completed_by": 3}"#;
+    let sent = annotation(body, "");
+    assert_eq!(person(&sent.body).as_deref(), Some("3"));
+    for (first, last, username) in
+        [("Ann", "Lee", "Ann Lee a@b.c, 3"), ("Ann", "", "Ann a@b.c, 3"), ("", "", " a@b.c, 3")]
+    {
+        let text = str::to_owned;
+        let ann =
+            Person { id: text("3"), first_name: text(first), last_name: text(last), email: text("a@b.c") };
+        let people = People::from([(text("3"), ann)]);
+        let by = format!(
+            r#""completed_by":{{"id":3,"first_name":"{first}","last_name":"{last}","email":"a@b.c"}}"#
+        );
+        assert_eq!(
+            annotation_body(&sent, &people),
+            format!(r#"{{"id":1,"result":[],"created_username":"{username}",{by},"task":12}}"#)
+        );
+        let by = format!(
+            r#""completed_by":{{"id":3,"email":"a@b.c","first_name":"{first}","last_name":"{last}"}}"#
+        );
+        let of_task = task_body(std::slice::from_ref(&sent), &people).unwrap();
+        assert!(of_task.contains(&format!(r#"[{{"id":1,{by},"result":[],"task":12}}]"#)), "{of_task}");
+    }
+    let told = annotation(r#"{"id": 1, "result": [], "task": 2, "completed_by": {"id": 3}}"#, "");
+    assert_eq!(person(&told.body), None, "who is told of is not asked for");
 }
