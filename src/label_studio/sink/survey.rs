@@ -52,7 +52,10 @@ impl Sink {
             }
             before = Some(oldest);
         }
-        tracing::info!(missing = missing.len(), "tasks whose answer was lost have been looked for in Label Studio");
+        tracing::info!(
+            missing = missing.len(),
+            "tasks whose answer was lost have been looked for in Label Studio"
+        );
         Ok(missing.into_values().collect())
     }
 
@@ -64,7 +67,8 @@ impl Sink {
         parcels: &[Parcel],
     ) -> Result<HashSet<TaskNumber>, SinkError> {
         let newest = self.store.delivered(&self.project).await?.1;
-        let lost = |parcel: &Parcel| Lost { task: parcel.task.number, batch: batch.to_owned(), after: newest };
+        let lost =
+            |parcel: &Parcel| Lost { task: parcel.task.number, batch: batch.to_owned(), after: newest };
         let missing = self.look_for(claim, parcels.iter().map(lost).collect()).await?;
         Ok(missing.into_iter().map(|lost| lost.task).collect())
     }
@@ -112,8 +116,8 @@ impl Sink {
         for (id, marker) in marked {
             let task = TaskNumber(marker.task);
             // A store that was restored from a backup gives numbers again.
-            let is_of = |known: &&Delivery| known.key == marker.key && known.row == marker.row.unwrap_or(-1);
-            if known.get(&task).filter(is_of).is_none() {
+            let is_of = |known: &Delivery| known.key == marker.key && known.row == marker.row.unwrap_or(-1);
+            if !known.get(&task).is_some_and(is_of) {
                 sorted.others.insert(id);
                 continue;
             }

@@ -99,20 +99,22 @@ impl Store {
     /// What is known of these tasks.
     pub async fn deliveries(&self, tasks: &[TaskNumber]) -> Result<HashMap<TaskNumber, Delivery>, Error> {
         let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
-        let rows: Vec<(i64, String, i64, String, Option<i64>, Option<String>)> = self
+        let rows: Vec<DeliveryRow> = self
             .bounded(async {
                 Ok(match &self.0.pool {
                     Pool::Sqlite(pool) => {
                         sqlx::query_as(THESE_SQLITE).bind(json!(tasks).to_string()).fetch_all(pool).await?
                     }
-                    Pool::Postgres(pool) => sqlx::query_as(THESE_POSTGRES).bind(tasks).fetch_all(pool).await?,
+                    Pool::Postgres(pool) => {
+                        sqlx::query_as(THESE_POSTGRES).bind(tasks).fetch_all(pool).await?
+                    }
                 })
             })
             .await?;
         let delivery = |(task, key, row, state, remote, batch): (_, _, _, String, _, _)| {
             let task = TaskNumber(task);
-            let state =
-                DeliveryState::parse(&state).ok_or(Error::TaskMalformed { task, column: "deliveries.state" })?;
+            let state = DeliveryState::parse(&state)
+                .ok_or(Error::TaskMalformed { task, column: "deliveries.state" })?;
             Ok((task, Delivery { task, key, row, state, remote, batch }))
         };
         rows.into_iter().map(delivery).collect()
@@ -181,6 +183,8 @@ impl Store {
     }
 }
 
+type DeliveryRow = (i64, String, i64, String, Option<i64>, Option<String>);
+
 const ADOPT: &str = "INSERT INTO deliveries (task, source, state) SELECT task, source, 'due' FROM links \
                      WHERE source = $1 AND vanished_at IS NULL \
                      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.task = links.task) \
@@ -222,8 +226,7 @@ macro_rules! missing {
     };
 }
 /// A task whose object is gone as well is not made again.
-const DROP_SQLITE: &str =
-    missing!("DELETE FROM deliveries", "NOT NULL", "SELECT value FROM json_each($4)");
+const DROP_SQLITE: &str = missing!("DELETE FROM deliveries", "NOT NULL", "SELECT value FROM json_each($4)");
 const DROP_POSTGRES: &str = missing!("DELETE FROM deliveries", "NOT NULL", "SELECT UNNEST($4::bigint[])");
 const FORGET_SQLITE: &str = missing!(
     "UPDATE deliveries SET state = 'due', remote = NULL, stale = FALSE, resent = FALSE",
