@@ -22,8 +22,11 @@ use mediagate::{
     object::Bucket,
     run::{Job, Run, Trigger},
     s3::{Connection, ConnectionConfig, CredentialsConfig, ListRequest, S3Metrics, Timeouts},
-    sidecar::{self, Connector, Doors, Host, RunMetrics, Runner, Sidecar},
-    storage::{Addressing, Direction, EndpointUrl, ImportMethod, Keys, Kind, Settings},
+    sidecar::{
+        self, Connector, Doors, Host, RunMetrics, Runner, Sidecar,
+        sync::{SinkUnavailable, StoreSink, TaskSink},
+    },
+    storage::{Addressing, Direction, EndpointUrl, ImportMethod, Keys, Kind, Settings, Storage},
     store::{self, NewStorage, Store},
 };
 use prometheus::Registry;
@@ -189,6 +192,10 @@ impl Host for Bench {
 
     fn config(&self) -> sidecar::Config {
         sidecar::Config::default()
+    }
+
+    fn sink(&self, store: &Store, _: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        Ok(Arc::new(StoreSink(store.clone())))
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod follow;
 mod permission;
+mod sink;
 mod storages;
 mod task_json;
 
@@ -17,6 +18,7 @@ pub use self::{
     config::{Config, ConfigError, Scope},
     follow::{FollowMetrics, Follower, InForce},
     permission::Permissions,
+    sink::Sink,
     storages::StoragesDoor,
     task_json::{TaskJson, UrlTokens},
 };

@@ -16,8 +16,10 @@ mod admin_token;
 mod annotations;
 mod changes;
 mod config;
+mod deliveries;
 mod error;
 mod file;
+mod identity;
 mod key;
 mod links;
 mod migrate;
@@ -52,6 +54,7 @@ pub use self::{
     annotations::{Accepted, AnnotationPage, AnnotationState},
     changes::Changes,
     config::Config,
+    deliveries::{Batch, Bounds, Delivery, DeliveryState, Lost, Parcel},
     error::Error,
     key::KeySource,
     links::{Keys, Known, Unit},
@@ -62,7 +65,7 @@ pub use self::{
     revocations::{Revocation, Revoked},
     runs::{Claimed, Enqueued, RunFilter},
     seal::KeyId,
-    steps::{Items, ObjectVersion, Part, SourceId, SourceSpec, Step},
+    steps::{ItemRow, Items, ObjectVersion, Part, SourceId, SourceSpec, Step},
     storages::NewStorage,
     tasks::TaskFilter,
     url::ParseUrlError,

@@ -29,8 +29,11 @@ use crate::{
     label_studio::{Follower, StoragesDoor},
     lifecycle::Lifecycle,
     s3,
-    sidecar::{self, AnnotationSource, Sidecar},
-    storage::{Direction, Keys},
+    sidecar::{
+        self, AnnotationSource, Sidecar,
+        sync::{SinkUnavailable, TaskSink},
+    },
+    storage::{Direction, Keys, Storage},
     store::{self, Changes, Revoked, Store},
     telemetry,
 };
@@ -218,6 +221,10 @@ impl sidecar::Host for Observed {
 
     fn config(&self) -> sidecar::Config {
         self.context.generation.load().runs
+    }
+
+    fn sink(&self, store: &Store, storage: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        self.context.generation.load().sink(store, storage)
     }
 
     fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {

@@ -18,8 +18,12 @@ use crate::{
     id::StorageName,
     label_studio::{self, Follower, UrlTokens},
     s3,
-    sidecar::{self, AnnotationSource, Connector, Doors, Sidecar},
-    storage::Keys,
+    sidecar::{
+        self, AnnotationSource, Connector, Doors, Sidecar,
+        sync::{SinkUnavailable, StoreSink, TaskSink},
+    },
+    storage::{self, Keys},
+    store::Store,
 };
 
 /// What one configuration made, besides the state of the data path.
@@ -82,6 +86,10 @@ impl sidecar::Host for Commanded {
         self.generation.runs
     }
 
+    fn sink(&self, store: &Store, storage: &storage::Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        self.generation.sink(store, storage)
+    }
+
     fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
         self.generation.label_studio.as_ref()?;
         Some(Arc::new(self.follower.clone()))
@@ -92,6 +100,19 @@ impl Studio {
     /// As the sidecar asks it.
     pub(super) fn for_sidecar(&self) -> (Arc<label_studio::Client>, label_studio::Config) {
         (Arc::clone(&self.sidecar), self.config.clone())
+    }
+}
+
+impl Generation {
+    /// Where the tasks of a storage go: to Label Studio where it stands behind the gateway.
+    pub(super) fn sink(
+        &self,
+        store: &Store,
+        storage: &storage::Storage,
+    ) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        let Some(studio) = &self.label_studio else { return Ok(Arc::new(StoreSink(store.clone()))) };
+        let (client, config) = studio.for_sidecar();
+        Ok(Arc::new(label_studio::Sink::build(store, &client, &config, storage)?))
     }
 }
 

@@ -271,6 +271,18 @@ impl Answer {
 }
 
 impl ClientError {
+    /// Whether Label Studio has certainly not heard of what it was asked.
+    pub fn is_unsent(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => error
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(hyper_util::client::legacy::Error::is_connect),
+            Self::Timeout | Self::TooLong => false,
+            // Nothing is sent without a token that it takes.
+            Self::Request(_) | Self::TokenMissing | Self::TokenRefused(_) | Self::Unexpected { .. } => true,
+        }
+    }
+
     /// Whether the same may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AnnotationSource, Config, ConnectError, Export, RunMetrics, Sidecar,
-    sync::{StoreSink, Sync, SyncError, TaskSink},
+    sync::{SinkUnavailable, Sync, SyncError, TaskSink},
 };
 use crate::{
     id::{RunId, StorageName},
@@ -33,6 +33,8 @@ pub trait Host: Send + std::marker::Sync + 'static {
     fn file_keys(&self, name: &StorageName) -> Option<Keys>;
     /// How much is done at once.
     fn config(&self) -> Config;
+    /// Where the tasks of a storage go.
+    fn sink(&self, store: &Store, storage: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable>;
     /// The application that annotations come from, where it can be asked.
     fn annotation_source(&self) -> Option<Arc<dyn AnnotationSource>> {
         None
@@ -74,6 +76,8 @@ enum RunError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Sink(#[from] SinkUnavailable),
     #[error(transparent)]
     Sync(#[from] SyncError),
 }
@@ -182,9 +186,9 @@ impl Inner {
         let sidecar = self.host.sidecar();
         match claimed.job {
             Job::Sync => {
+                let sink = self.host.sink(&self.store, &storage)?;
                 let connection = sidecar.connect(&storage).await?;
                 let inventory = connect_inventory(&sidecar, &storage).await?;
-                let sink: Arc<dyn TaskSink> = Arc::new(StoreSink(self.store.clone()));
                 let sync = Sync {
                     store: &self.store,
                     sink,

@@ -26,7 +26,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use self::part::PartWork;
 pub use self::{
     error::SyncError,
-    sink::{SinkError, StoreSink, TaskSink},
+    sink::{Settling, SinkError, SinkUnavailable, StoreSink, TaskSink},
 };
 use super::items;
 use crate::{
@@ -69,9 +69,11 @@ impl Sync<'_> {
     pub async fn run(&self) -> Result<(), SyncError> {
         let source = retry::retry(|| async { Ok(self.store.source(self.source_spec()).await?) }).await?;
         let parts = retry::retry(|| self.parts()).await?;
+        retry::retry(|| async { Ok(self.sink.begin(self.claim, source).await?) }).await?;
         let open = parts.into_iter().filter(|part| !part.is_done);
         let work = open.map(|part| Box::pin(self.go_through(source, part)));
-        stream::iter(work).buffer_unordered(self.limits.listings.max(1)).try_collect::<()>().await
+        stream::iter(work).buffer_unordered(self.limits.listings.max(1)).try_collect::<()>().await?;
+        retry::retry(|| async { Ok(self.sink.finish(self.claim, source).await?) }).await
     }
 
     async fn go_through(&self, source: SourceId, part: crate::store::Part) -> Result<(), SyncError> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     Error, Store, on,
     pool::{Pool, Tx},
-    steps::{Items, ObjectVersion, SourceId, Step},
+    steps::{ItemRow, Items, ObjectVersion, SourceId, Step},
 };
 use crate::{object::ETag, task::Item};
 
@@ -74,7 +74,11 @@ impl Store {
         if step.objects.is_empty() {
             return Ok(0);
         }
-        self.write_objects(tx, step, &step.objects, (LINK_SQLITE, LINK_POSTGRES)).await
+        let made = self.write_objects(tx, step, &step.objects, (LINK_SQLITE, LINK_POSTGRES)).await?;
+        if step.is_for_delivery {
+            self.write_objects(tx, step, &step.objects, (OWE_SQLITE, OWE_POSTGRES)).await?;
+        }
+        Ok(made)
     }
 
     /// Gives links the new versions of their objects.
@@ -131,7 +135,7 @@ impl Store {
     ) -> Result<(i64, i64), Error> {
         let (mut created, mut updated) = (0, 0);
         let etag = items.object.etag.as_ref().map(ETag::as_str);
-        for (row, item) in &items.rows {
+        for ItemRow { row, line, item } in &items.rows {
             let made: Option<(i64,)> = on!(&mut *tx, tx => {
                 sqlx::query_as(LINK_ITEM)
                     .bind(step.source.0)
@@ -146,6 +150,9 @@ impl Store {
             if let Some((task,)) = made {
                 write_item(tx, KEEP_ITEM, task, item).await?;
                 created += 1;
+                if step.is_for_delivery {
+                    owe(tx, OWE_ITEM, (task, step.source, *line)).await?;
+                }
             } else if items.replace {
                 let task: (i64,) = on!(&mut *tx, tx => {
                     sqlx::query_as(RELINK_ITEM)
@@ -157,7 +164,11 @@ impl Store {
                         .fetch_one(&mut **tx)
                         .await
                 })?;
-                updated += write_item(tx, REPLACE_ITEM, task.0, item).await?;
+                let changed = write_item(tx, REPLACE_ITEM, task.0, item).await?;
+                updated += changed;
+                if step.is_for_delivery && changed > 0 {
+                    owe(tx, OWE_CHANGE, (task.0, step.source, *line)).await?;
+                }
             }
         }
         if let Some((count, refused)) = items.end {
@@ -280,6 +291,16 @@ async fn write_item(tx: &mut Tx, text: &'static str, task: i64, item: &Item) -> 
     Ok(i64::try_from(affected).unwrap_or_default())
 }
 
+/// Notes that another application has to hear of an item.
+async fn owe(
+    tx: &mut Tx,
+    text: &'static str,
+    (task, source, line): (i64, SourceId, Option<i64>),
+) -> Result<(), Error> {
+    on!(tx, tx => sqlx::query(text).bind(task).bind(source.0).bind(line).execute(&mut **tx).await.map(drop))?;
+    Ok(())
+}
+
 macro_rules! known {
     ("links", $condition:literal) => {
         concat!(
@@ -322,6 +343,19 @@ const LINK_SQLITE: &str = "INSERT INTO links (source, key, row_index, etag, stor
 const LINK_POSTGRES: &str = "INSERT INTO links (source, key, row_index, etag, storage, created_at) \
                              SELECT $1, new.key, -1, new.etag, $2, $3 FROM UNNEST($4::text[], $5::text[]) AS new (key, etag) \
                              ON CONFLICT (source, key, row_index) DO NOTHING";
+/// What new links owe another application.
+const OWE_SQLITE: &str = "INSERT INTO deliveries (task, source, state) SELECT task, source, 'due' FROM links \
+                          WHERE source = $1 AND row_index = -1 AND $2 = $2 AND $3 = $3 \
+                          AND key IN (SELECT value ->> 0 FROM json_each($4)) ON CONFLICT (task) DO NOTHING";
+const OWE_POSTGRES: &str = "INSERT INTO deliveries (task, source, state) SELECT task, source, 'due' FROM links \
+                            WHERE source = $1 AND row_index = -1 AND $2 = $2 AND $3 = $3 AND key = ANY($4::text[]) \
+                            AND $5 = $5 ON CONFLICT (task) DO NOTHING";
+const OWE_ITEM: &str = "INSERT INTO deliveries (task, source, state, line) VALUES ($1, $2, 'due', $3) \
+                        ON CONFLICT (task) DO NOTHING";
+/// What is on its way may have left before the change.
+const OWE_CHANGE: &str = "UPDATE deliveries SET line = $3, stale = (state = 'sending'), \
+                          state = CASE state WHEN 'sending' THEN 'sending' ELSE 'due' END \
+                          WHERE task = $1 AND source = $2";
 const RENEW_SQLITE: &str = "UPDATE links SET etag = new.value ->> 1, updated_at = $3, vanished_at = NULL \
                             FROM json_each($4) AS new WHERE source = $1 AND row_index = -1 AND $2 = $2 \
                             AND links.key = new.value ->> 0";

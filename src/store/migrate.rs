@@ -87,11 +87,13 @@ const SQLITE: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/sqlite/0001_init.sql")),
     (2, "sync", include_str!("migrations/sqlite/0002_sync.sql")),
     (3, "export", include_str!("migrations/sqlite/0003_export.sql")),
+    (4, "deliveries", include_str!("migrations/sqlite/0004_deliveries.sql")),
     (5, "people", include_str!("migrations/sqlite/0005_people.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/postgres/0001_init.sql")),
     (2, "sync", include_str!("migrations/postgres/0002_sync.sql")),
     (3, "export", include_str!("migrations/postgres/0003_export.sql")),
+    (4, "deliveries", include_str!("migrations/postgres/0004_deliveries.sql")),
     (5, "people", include_str!("migrations/postgres/0005_people.sql")),
 ];

@@ -85,6 +85,8 @@ pub struct Step<'a> {
     pub vanished: Vec<String>,
     /// What was refused.
     pub faults: Vec<Fault>,
+    /// Whether the tasks are to be delivered to another application; they count as made when they were.
+    pub is_for_delivery: bool,
 }
 
 /// Items of one object.
@@ -92,12 +94,23 @@ pub struct Step<'a> {
 pub struct Items {
     /// The object.
     pub object: ObjectVersion,
-    /// Each with its position in the object.
-    pub rows: Vec<(i64, Item)>,
+    /// The items, in their order.
+    pub rows: Vec<ItemRow>,
     /// Whether a task that is there already takes what its item says now.
     pub replace: bool,
     /// After the last one: how many items the object has, good and bad, and how many were bad.
     pub end: Option<(i64, i64)>,
+}
+
+/// One item of an object.
+#[derive(Clone, Debug)]
+pub struct ItemRow {
+    /// Its position in the object, from 0.
+    pub row: i64,
+    /// The line that it starts on, from 1, where it has lines.
+    pub line: Option<i64>,
+    /// What it says.
+    pub item: Item,
 }
 
 impl Store {
@@ -193,10 +206,15 @@ impl Store {
                 return self.taken_already(step).await;
             }
             let mut found = step.found;
-            found.created += self.link_objects(&mut tx, step).await?;
+            let mut created = self.link_objects(&mut tx, step).await?;
+            let mut updated = 0;
             found.updated += self.renew_objects(&mut tx, step).await?;
             for items in &step.items {
-                let (created, updated) = self.link_items(&mut tx, step, items).await?;
+                let (new, changed) = self.link_items(&mut tx, step, items).await?;
+                created += new;
+                updated += changed;
+            }
+            if !step.is_for_delivery {
                 found.created += created;
                 found.updated += updated;
             }
@@ -220,13 +238,8 @@ impl Store {
     /// not find out in the middle that somebody else has written.
     async fn begin_step(&self, tx: &mut Tx, step: &Step<'_>) -> Result<bool, Error> {
         let Claim { run, number } = step.claim;
-        if let Tx::Postgres(tx) = tx {
-            // Holds off whoever would claim the run until this is committed.
-            let fence: Option<(i64,)> =
-                sqlx::query_as(FENCE).bind(run.0).bind(number).fetch_optional(&mut **tx).await?;
-            if fence.is_none() {
-                return Err(Error::ClaimLost);
-            }
+        if matches!(tx, Tx::Postgres(_)) {
+            fence(tx, step.claim).await?;
         }
         let affected = on!(tx, tx => {
             sqlx::query(NEXT_STEP)
@@ -261,21 +274,42 @@ impl Store {
     async fn keep_faults(&self, tx: &mut Tx, step: &Step<'_>) -> Result<i64, Error> {
         let mut failed = 0;
         for fault in &step.faults {
-            let affected = on!(&mut *tx, tx => {
-                sqlx::query(ADD_FAULT)
-                    .bind(step.claim.run.0)
-                    .bind(without_nul(&fault.key))
-                    .bind(fault.row.unwrap_or(-1))
-                    .bind(fault.line)
-                    .bind(without_nul(&fault.reason))
-                    .execute(&mut **tx)
-                    .await
-                    .map(|done| done.rows_affected())
-            })?;
-            failed += i64::try_from(affected).unwrap_or_default();
+            failed += keep_fault(tx, step.claim, fault).await?;
         }
         Ok(failed)
     }
+}
+
+/// Keeps a fault; returns how many are new, which is one or none.
+pub(super) async fn keep_fault(tx: &mut Tx, claim: Claim, fault: &Fault) -> Result<i64, Error> {
+    let affected = on!(&mut *tx, tx => {
+        sqlx::query(ADD_FAULT)
+            .bind(claim.run.0)
+            .bind(without_nul(&fault.key))
+            .bind(fault.row.unwrap_or(-1))
+            .bind(fault.line)
+            .bind(without_nul(&fault.reason))
+            .execute(&mut **tx)
+            .await
+            .map(|done| done.rows_affected())
+    })?;
+    Ok(i64::try_from(affected).unwrap_or_default())
+}
+
+/// Sees that the run is ours, and holds off whoever would claim it until the transaction is committed.
+pub(super) async fn fence(tx: &mut Tx, claim: Claim) -> Result<(), Error> {
+    let row: Option<(i64,)> = match tx {
+        // It has the only transaction that writes.
+        Tx::Sqlite(tx) => {
+            let query = sqlx::query_as(IS_OURS).bind(claim.run.0).bind(claim.number);
+            query.fetch_optional(&mut **tx).await?
+        }
+        Tx::Postgres(tx) => {
+            let query = sqlx::query_as(FENCE).bind(claim.run.0).bind(claim.number);
+            query.fetch_optional(&mut **tx).await?
+        }
+    };
+    row.map(drop).ok_or(Error::ClaimLost)
 }
 
 impl<'a> Step<'a> {
@@ -294,6 +328,7 @@ impl<'a> Step<'a> {
             items: Vec::new(),
             vanished: Vec::new(),
             faults: Vec::new(),
+            is_for_delivery: false,
         }
     }
 }
@@ -374,6 +409,7 @@ const ADD_SOURCE: &str = "INSERT INTO sources (endpoint, bucket, project, storag
                           SELECT $1, $2, $3, $4 WHERE $5 = $5 ON CONFLICT DO NOTHING RETURNING id";
 const USE_SOURCE: &str =
     "INSERT INTO source_storages (source, storage) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+const IS_OURS: &str = "SELECT id FROM runs WHERE id = $1 AND claims = $2 AND status = 'in_progress'";
 const FENCE: &str = "SELECT id FROM runs WHERE id = $1 AND claims = $2 AND status = 'in_progress' FOR SHARE";
 const NEXT_STEP: &str = "UPDATE run_parts SET steps = steps + 1 WHERE run = $1 AND part = $3 AND steps = $4 \
                          AND EXISTS (SELECT 1 FROM runs WHERE id = $1 AND claims = $2 AND status = 'in_progress')";

@@ -56,7 +56,7 @@ impl Store {
 }
 
 /// A row as it is stored.
-struct TaskRow {
+pub(super) struct TaskRow {
     task: i64,
     project: String,
     bucket: String,
@@ -75,7 +75,8 @@ struct TaskRow {
 }
 
 impl TaskRow {
-    fn into_task(self) -> Result<Task, Error> {
+    /// Parses the row.
+    pub(super) fn into_task(self) -> Result<Task, Error> {
         let number = TaskNumber(self.task);
         let part = |text: Option<String>, column| {
             let json = text.map(RawValue::from_string).transpose();
@@ -146,12 +147,21 @@ where
     }
 }
 
+/// The columns of a [`TaskRow`].
+macro_rules! task_columns {
+    () => {
+        "links.task, sources.project, sources.bucket, links.storage, links.key, row_index, etag, created_at, \
+         updated_at, vanished_at, data, annotations, predictions, meta, allow_skip"
+    };
+}
+pub(super) use task_columns;
+
 macro_rules! tasks {
     ($condition:literal) => {
         concat!(
-            "SELECT links.task, sources.project, sources.bucket, links.storage, links.key, row_index, etag, created_at, \
-             updated_at, vanished_at, data, annotations, predictions, meta, allow_skip \
-             FROM links JOIN sources ON sources.id = links.source LEFT JOIN tasks ON tasks.task = links.task WHERE ",
+            "SELECT ",
+            task_columns!(),
+            " FROM links JOIN sources ON sources.id = links.source LEFT JOIN tasks ON tasks.task = links.task WHERE ",
             $condition
         )
     };

@@ -15,8 +15,11 @@ use mediagate::{
     object::Bucket,
     run::{Job, Run, Trigger},
     s3::S3Metrics,
-    sidecar::{self, Connector, Doors, Host, RunMetrics, Runner, Sidecar},
-    storage::{Direction, EndpointUrl, ImportMethod, Keys, Kind, Settings},
+    sidecar::{
+        self, Connector, Doors, Host, RunMetrics, Runner, Sidecar,
+        sync::{SinkUnavailable, StoreSink, TaskSink},
+    },
+    storage::{Direction, EndpointUrl, ImportMethod, Keys, Kind, Settings, Storage},
     store::{self, NewStorage, Store, TaskFilter},
     task::Task,
 };
@@ -54,6 +57,10 @@ impl Host for Alone {
 
     fn config(&self) -> sidecar::Config {
         sidecar::Config { lease: self.lease, ..sidecar::Config::default() }
+    }
+
+    fn sink(&self, store: &Store, _: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+        Ok(Arc::new(StoreSink(store.clone())))
     }
 }
 

@@ -225,6 +225,7 @@ impl<'a> PartWork<'a> {
                 items: items.clone(),
                 vanished: vanished.clone(),
                 faults: faults.clone(),
+                is_for_delivery: false,
             };
             Ok(self.sync.sink.take(step).await?)
         })

@@ -16,7 +16,7 @@ use crate::{
     run::Fault,
     s3::{self, Listed},
     sidecar::items::{Items, Limits, Read, ReadError, Source},
-    store::{self, ObjectVersion},
+    store::{self, ItemRow, ObjectVersion},
 };
 
 /// The objects of a page that are to be read.
@@ -108,14 +108,14 @@ impl Open {
                 Ok(Some(read)) => {
                     self.count += 1;
                     let row = i64::try_from(read.row).unwrap_or(i64::MAX);
+                    let line = read.line.and_then(|line| i64::try_from(line).ok());
                     match read.item {
                         Ok(item) => {
                             bytes += item.data.get().len();
-                            rows.push((row, item));
+                            rows.push(ItemRow { row, line, item });
                         }
                         Err(fault) => {
                             self.refused += 1;
-                            let line = read.line.and_then(|line| i64::try_from(line).ok());
                             faults.push(self.fault(Some(row), line, fault.to_string()));
                         }
                     }

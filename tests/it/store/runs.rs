@@ -8,8 +8,8 @@ use mediagate::{
     run::{Claim, Counters, Ending, Fault, Job, RunStatus, Trigger},
     storage::Status,
     store::{
-        Error, Items, Keys, ObjectVersion, Part, RunFilter, SourceId, SourceSpec, Step, Store, TaskFilter,
-        Unit,
+        Error, ItemRow, Items, Keys, ObjectVersion, Part, RunFilter, SourceId, SourceSpec, Step, Store,
+        TaskFilter, Unit,
     },
     task::Item,
 };
@@ -215,7 +215,12 @@ async fn items_are_kept_and_replaced(store: &Store) {
     store.plan_parts(claim, 1, std::slice::from_ref(&first)).await.unwrap();
     let object = version("tasks.json", Some("\"1\""));
     let text = [r#"{"data": {"n": 1.10}, "meta": {"a": 1}}"#, r#"{"n": 2}"#, r#"{"n": 3}"#];
-    let rows = || text.iter().zip(0..).map(|(text, row)| (row, item(text))).collect::<Vec<_>>();
+    let rows = || {
+        text.iter()
+            .zip(0..)
+            .map(|(text, row)| ItemRow { row, line: None, item: item(text) })
+            .collect::<Vec<_>>()
+    };
     let half = Items { object: object.clone(), rows: rows()[..2].to_vec(), replace: false, end: None };
     let step = Step { items: vec![half], ..bare(claim, source, storage, &first) };
     let part = store.take_step(&step).await.unwrap();
@@ -233,7 +238,9 @@ async fn items_are_kept_and_replaced(store: &Store) {
     assert_eq!(before[0].item.data.get(), r#"{"n": 1.10}"#, "to the byte");
     assert_eq!(before[0].item.meta.as_ref().unwrap().get(), r#"{"a": 1}"#);
     let changed = version("tasks.json", Some("\"2\""));
-    let rows = vec![(0, item(text[0])), (1, item(r#"{"n": 9}"#))];
+    let nine = r#"{"n": 9}"#;
+    let rows =
+        [(0, text[0]), (1, nine)].map(|(row, text)| ItemRow { row, line: None, item: item(text) }).into();
     let shorter = Items { object: changed, rows, replace: true, end: Some((2, 0)) };
     let part =
         store.take_step(&Step { items: vec![shorter], ..bare(claim, source, storage, &part) }).await.unwrap();
@@ -311,6 +318,7 @@ fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step
         items: Vec::new(),
         vanished: Vec::new(),
         faults: Vec::new(),
+        is_for_delivery: false,
     }
 }
 
