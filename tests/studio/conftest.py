@@ -50,7 +50,7 @@ def label_studio(seeded, tmp_path_factory):
 @pytest.fixture(scope="session")
 def gateway(label_studio, garage, tmp_path_factory):
     """The level `storages`: Label Studio knows no bucket, the gateway knows them all."""
-    running = in_front(label_studio, tmp_path_factory.mktemp("gateway"), storages=True, url_tokens=False)
+    running = in_front(label_studio, tmp_path_factory.mktemp("gateway"), storages=True)
     yield running
     running.stop()
 
@@ -72,7 +72,7 @@ class Front(Gateway):
     def write(self, config: dict) -> None:
         settings = config["label_studio"]
         if settings.get("storages"):
-            settings = {"webhook_url": f"http://127.0.0.1:{self.admin_port}/hooks/label-studio", "reconcile_every": "5s", **settings}
+            settings = {"webhook_url": f"http://127.0.0.1:{self.admin_port}/hooks/label-studio", **settings}
         super().write({**config, "label_studio": settings})
 
 

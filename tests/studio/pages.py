@@ -112,7 +112,7 @@ class Pages:
         """The last step, up to the card of the storage: a page that is left sooner takes its requests with it."""
         self.press(button)
         self.browser.until("the wizard is closed", "!document.body.innerText.includes('Import your data from cloud storage providers')")
-        self.wait_for_button("Sync Storage")
+        self.wait_for_button("Storage options")
         self.see(title)
 
     def sync(self) -> None:
@@ -124,7 +124,7 @@ class Pages:
         """Looks at the cards again until one shows the text, as the page tells to: it does not look by itself."""
         def attempt(_driver):
             self.open_storages(project)
-            self.wait_for_button("Sync Storage")
+            self.wait_for_button("Storage options")
             return text in self.text()
 
         self._wait(f"a storage is {text!r}", attempt)

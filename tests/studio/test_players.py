@@ -34,7 +34,7 @@ def test_a_task_plays_and_seeks(browser, admin, gateway, garage, request, kind):
     assert browser.seek(kind, 0, 2) == pytest.approx(2, abs=0.2)
     assert browser.play(kind, 0, 0.5) >= 2.5
 
-    parts = [line for line in requests_of(gateway, f"/tasks/{task}/resolve") if line["status"] == 206]
+    parts = [line for line in requests_of(gateway, f"/tasks/{task}/resolve") if line.get("status") == 206]
     assert parts, "no range was answered"
     if kind == "video":
         # The index lies at its end: more than one place of the file was read.

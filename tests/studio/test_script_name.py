@@ -1,4 +1,4 @@
-"""A Label Studio below a path, with its uploads in S3: `LABEL_STUDIO_HOST=http://host/ls`, and `upstream.prefix = "/ls"`."""
+"""A Label Studio below a path, with its uploads in S3, looked at often: `LABEL_STUDIO_HOST=http://host/ls`, and `upstream.prefix = "/ls"`."""
 
 from urllib.parse import quote
 
@@ -8,6 +8,7 @@ import people
 import studio
 from conftest import fields_of, in_front, put, resolve
 from garage import REGION
+from processes import wait_until
 from studio import Person, Studio
 from test_forward import upload
 
@@ -22,7 +23,7 @@ def below(seeded, garage, tmp_path_factory):
         STORAGE_TYPE="s3", STORAGE_AWS_BUCKET_NAME="other", STORAGE_AWS_ENDPOINT_URL=garage.endpoint, STORAGE_AWS_REGION_NAME=REGION,
         STORAGE_AWS_ACCESS_KEY_ID=garage.access_key_id, STORAGE_AWS_SECRET_ACCESS_KEY=garage.secret_access_key,
     )
-    front = in_front(application, tmp_path_factory.mktemp("below-gateway"), prefix="/ls", storages=True)
+    front = in_front(application, tmp_path_factory.mktemp("below-gateway"), prefix="/ls", storages=True, reconcile_every="2s")
     application.environment["LABEL_STUDIO_HOST"] = f"http://127.0.0.1:{front.port}/ls"
     application.start(below=True)
     yield front
@@ -71,3 +72,14 @@ def test_media_below_the_path_is_the_gateways(below, admin, garage):
     # Above the path it is guarded as well.
     nobody.prefix = ""
     assert nobody.ask(resolve(task, made.uri)).status == 401
+
+
+def test_an_annotation_that_no_webhook_tells_of_comes_to_the_bucket(admin, garage):
+    """Label Studio calls nobody for annotations that are imported with their task."""
+    project = admin.project("Imported")
+    admin.call("/api/storages/export/s3", "POST", fields_of(garage, project, "annotations", prefix="imported"))
+    result = [{"from_name": "choice", "to_name": "image", "type": "choices", "value": {"choices": ["Cat"]}}]
+    task = {"data": {"image": "s3://media/below/a.png"}, "annotations": [{"result": result}]}
+    admin.call(f"/api/projects/{project}/import", "POST", [task])
+    there = lambda: garage.s3.list_objects_v2(Bucket="annotations", Prefix="imported/").get("KeyCount", 0) > 1
+    wait_until("it is there, beside what the test of the connection wrote", there, seconds=60)
