@@ -86,11 +86,7 @@ impl sidecar::Host for Commanded {
         self.generation.runs
     }
 
-    fn sink(
-        &self,
-        store: &Store,
-        storage: &storage::Storage,
-    ) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
+    fn sink(&self, store: &Store, storage: &storage::Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
         self.generation.sink(store, storage)
     }
 

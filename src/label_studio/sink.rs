@@ -109,8 +109,10 @@ impl Sink {
     /// Sends a batch, in as many requests as it takes to find out what of it Label Studio refuses.
     async fn send(&self, claim: Claim, batch: Batch, luck: &mut Luck) -> Result<(), SinkError> {
         let Batch { id, parcels } = batch;
-        let (good, bad): (Vec<_>, Vec<_>) =
-            parcels.into_iter().map(|parcel| (body::fault(&parcel.task.item), parcel)).partition(|(fault, _)| fault.is_none());
+        let (good, bad): (Vec<_>, Vec<_>) = parcels
+            .into_iter()
+            .map(|parcel| (body::fault(&parcel.task.item), parcel))
+            .partition(|(fault, _)| fault.is_none());
         for (fault, parcel) in bad {
             self.store.put_down_refused(claim, &parcel, fault.unwrap_or_default()).await?;
         }
@@ -158,9 +160,7 @@ impl Sink {
                 self.split(claim, chunk.parcels, reason).await
             }
             Err(ImportFault::Broken(reason)) => self.after_failure(claim, batch, chunk, reason, luck).await,
-            Err(ImportFault::Busy(pause)) => {
-                self.wait(pause, luck).await.map(|()| vec![chunk])
-            }
+            Err(ImportFault::Busy(pause)) => self.wait(pause, luck).await.map(|()| vec![chunk]),
             Err(ImportFault::Unsent(fault)) => {
                 self.store.return_batch(batch).await?;
                 Err(fault.into())

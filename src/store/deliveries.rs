@@ -152,7 +152,12 @@ impl Store {
 
     /// Puts down that the application has a task as it is here, and counts it as brought up to date by the run, unless
     /// the application had it no more.
-    pub async fn put_down_changed(&self, claim: Claim, task: TaskNumber, is_there: bool) -> Result<(), Error> {
+    pub async fn put_down_changed(
+        &self,
+        claim: Claim,
+        task: TaskNumber,
+        is_there: bool,
+    ) -> Result<(), Error> {
         self.bounded(async {
             let mut tx = self.0.pool.begin().await?;
             on!(&mut tx, tx => sqlx::query(CHANGED).bind(task.0).execute(&mut **tx).await.map(drop))?;
@@ -214,14 +219,25 @@ impl Store {
                 let rows = match &mut tx {
                     Tx::Sqlite(tx) => {
                         let tasks = json!(tasks).to_string();
-                        let claimed: Vec<(i64,)> =
-                            sqlx::query_as(sqlite).bind(&id).bind(until).bind(tasks).fetch_all(&mut **tx).await?;
+                        let claimed: Vec<(i64,)> = sqlx::query_as(sqlite)
+                            .bind(&id)
+                            .bind(until)
+                            .bind(tasks)
+                            .fetch_all(&mut **tx)
+                            .await?;
                         let claimed: Vec<i64> = claimed.into_iter().map(|(task,)| task).collect();
-                        sqlx::query_as(READ_SQLITE).bind(json!(claimed).to_string()).fetch_all(&mut **tx).await?
+                        sqlx::query_as(READ_SQLITE)
+                            .bind(json!(claimed).to_string())
+                            .fetch_all(&mut **tx)
+                            .await?
                     }
                     Tx::Postgres(tx) => {
-                        let claimed: Vec<(i64,)> =
-                            sqlx::query_as(postgres).bind(&id).bind(until).bind(&tasks).fetch_all(&mut **tx).await?;
+                        let claimed: Vec<(i64,)> = sqlx::query_as(postgres)
+                            .bind(&id)
+                            .bind(until)
+                            .bind(&tasks)
+                            .fetch_all(&mut **tx)
+                            .await?;
                         let claimed: Vec<i64> = claimed.into_iter().map(|(task,)| task).collect();
                         sqlx::query_as(READ_POSTGRES).bind(claimed).fetch_all(&mut **tx).await?
                     }
@@ -323,12 +339,23 @@ async fn over_pairs(
     let affected = match tx {
         Tx::Sqlite(tx) => {
             let pairs: Vec<_> = pairs.iter().map(|(task, remote)| json!([task.0, remote])).collect();
-            sqlx::query(sqlite).bind(batch).bind(json!(pairs).to_string()).execute(&mut **tx).await?.rows_affected()
+            sqlx::query(sqlite)
+                .bind(batch)
+                .bind(json!(pairs).to_string())
+                .execute(&mut **tx)
+                .await?
+                .rows_affected()
         }
         Tx::Postgres(tx) => {
             let (tasks, remotes): (Vec<i64>, Vec<i64>) =
                 pairs.iter().map(|(task, remote)| (task.0, *remote)).unzip();
-            sqlx::query(postgres).bind(batch).bind(tasks).bind(remotes).execute(&mut **tx).await?.rows_affected()
+            sqlx::query(postgres)
+                .bind(batch)
+                .bind(tasks)
+                .bind(remotes)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected()
         }
     };
     Ok(i64::try_from(affected).unwrap_or_default())
@@ -386,7 +413,8 @@ macro_rules! read {
 }
 const READ_SQLITE: &str = read!("IN (SELECT value FROM json_each($1))");
 const READ_POSTGRES: &str = read!("= ANY($1)");
-const KEEP: &str = "UPDATE deliveries SET settle_at = $2 WHERE batch = $1 AND state = 'sending' AND state <> 'done'";
+const KEEP: &str =
+    "UPDATE deliveries SET settle_at = $2 WHERE batch = $1 AND state = 'sending' AND state <> 'done'";
 const RETURN: &str = "UPDATE deliveries SET state = 'due', settle_at = NULL \
                       WHERE batch = $1 AND state = 'sending' AND state <> 'done' AND remote IS NULL AND $2 = $2";
 macro_rules! take_over {
@@ -421,7 +449,8 @@ const DELIVERED_POSTGRES: &str =
     delivered!("UNNEST($2::bigint[], $3::bigint[]) AS new (task, number)", "new.task", "new.number");
 const CHANGED: &str = "UPDATE deliveries SET state = CASE WHEN stale THEN 'due' ELSE 'done' END, stale = FALSE, \
                        settle_at = NULL WHERE task = $1 AND state = 'sending'";
-const REFUSED: &str = "UPDATE deliveries SET state = 'refused', settle_at = NULL WHERE task = $1 AND state = 'sending'";
+const REFUSED: &str =
+    "UPDATE deliveries SET state = 'refused', settle_at = NULL WHERE task = $1 AND state = 'sending'";
 /// The number of no other part.
 const COUNT: &str = "INSERT INTO run_parts (run, part, after_key, done, created, updated, failed) \
                      SELECT id, -1, '', TRUE, $2, $3, $4 FROM runs \

@@ -150,7 +150,11 @@ impl Api {
         let call = tokio::time::timeout(self.longest_call, self.client.ask(method, path, body));
         let answer = call.await.unwrap_or(Err(ClientError::Timeout));
         answer.map_err(|error| {
-            if error.is_unsent() { ImportFault::Unsent(error.into()) } else { ImportFault::Lost(error.into()) }
+            if error.is_unsent() {
+                ImportFault::Unsent(error.into())
+            } else {
+                ImportFault::Lost(error.into())
+            }
         })
     }
 
@@ -249,7 +253,11 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= SENTENCE { text.to_owned() } else { text.chars().take(SENTENCE).chain("…".chars()).collect() }
+    if text.chars().count() <= SENTENCE {
+        text.to_owned()
+    } else {
+        text.chars().take(SENTENCE).chain("…".chars()).collect()
+    }
 }
 
 /// Tasks that are listed at once.
@@ -267,21 +275,27 @@ mod tests {
     #[test]
     fn bad_items_are_named_by_their_positions() {
         let body = |errors: &str| {
-            format!(r#"{{"status_code": 400, "detail": "Validation error", "validation_errors": {{"non_field_errors": [{errors}]}}}}"#)
+            format!(
+                r#"{{"status_code": 400, "detail": "Validation error", "validation_errors": {{"non_field_errors": [{errors}]}}}}"#
+            )
         };
         for (errors, want) in [
             (
                 r#"{}, "Error at item 1: \"image\" key is expected :: {'data': {'other': 1}}", {}, "Errors ['a'] at item 3: x, y :: {}""#,
                 &[(1, "\"image\" key is expected"), (3, "x, y")][..],
             ),
-            (r#""Error required at item 0: data[' at item 9: ']=5 :: {}", "...""#, &[(0, "data[' at item 9: ']=5")]),
+            (
+                r#""Error required at item 0: data[' at item 9: ']=5 :: {}", "...""#,
+                &[(0, "data[' at item 9: ']=5")],
+            ),
             (r#""Error at item 7: beyond :: {}""#, &[]),
             (r#""Unknown annotator's email no@x""#, &[]),
         ] {
             let fault = refusals(body(errors).as_bytes(), 4);
             match fault {
                 ImportFault::Items(items) => {
-                    let items: Vec<_> = items.iter().map(|(index, reason)| (*index, reason.as_str())).collect();
+                    let items: Vec<_> =
+                        items.iter().map(|(index, reason)| (*index, reason.as_str())).collect();
                     assert_eq!(items, want, "{errors}");
                 }
                 ImportFault::Batch(reason) => {
@@ -291,6 +305,8 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(matches!(refusals(b"<html>", 4), ImportFault::Batch(reason) if reason == "it does not say why"));
+        assert!(
+            matches!(refusals(b"<html>", 4), ImportFault::Batch(reason) if reason == "it does not say why")
+        );
     }
 }

@@ -135,7 +135,11 @@ mod tests {
         ] {
             let marker = r#"{"store":"s","task":7,"key":"a \"b\".jsonl","row":3,"batch":"b1"}"#;
             let body = tasks("s", &[parcel(text)]).unwrap();
-            assert_eq!(std::str::from_utf8(&body).unwrap(), format!("[{}]", want.replace('M', marker)), "{text}");
+            assert_eq!(
+                std::str::from_utf8(&body).unwrap(),
+                format!("[{}]", want.replace('M', marker)),
+                "{text}"
+            );
         }
     }
 
@@ -145,7 +149,9 @@ mod tests {
         let written = meta("s", &parcel).unwrap();
         let marker = marker_of(written.get()).unwrap();
         assert_eq!((marker.0.as_str(), marker.1, marker.2), ("s", 7, Some(3)));
-        for other in ["null", "[]", "{}", r#"{"mediagate": 1}"#, r#"{"mediagate": {"store": "s", "task": "7"}}"#] {
+        for other in
+            ["null", "[]", "{}", r#"{"mediagate": 1}"#, r#"{"mediagate": {"store": "s", "task": "7"}}"#]
+        {
             assert_eq!(marker_of(other), None, "{other}");
         }
     }
@@ -153,7 +159,10 @@ mod tests {
     #[test]
     fn what_label_studio_fails_at_is_refused_before() {
         for (text, want) in [
-            (r#"{"data": {}, "annotations": [{"result": []}, 5]}"#, Some("\"annotations\" has to be a list of objects")),
+            (
+                r#"{"data": {}, "annotations": [{"result": []}, 5]}"#,
+                Some("\"annotations\" has to be a list of objects"),
+            ),
             (r#"{"data": {}, "predictions": [null]}"#, Some("\"predictions\" has to be a list of objects")),
             (r#"{"data": {}, "predictions": [], "annotations": [{}]}"#, None),
         ] {

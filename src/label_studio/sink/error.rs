@@ -14,7 +14,9 @@ pub(super) enum SinkFault {
     #[error("a task cannot be written as JSON")]
     Unwritable(#[from] serde_json::Error),
     /// It asks to wait again and again.
-    #[error("Label Studio asks to wait (429 or 503) again and again; raise its limit, or sync when it has less to do")]
+    #[error(
+        "Label Studio asks to wait (429 or 503) again and again; raise its limit, or sync when it has less to do"
+    )]
     Busy,
     /// It fails whatever it is sent.
     #[error("Label Studio fails at every import, and its log says why: {0}")]
@@ -41,7 +43,9 @@ pub(super) enum SinkFault {
     )]
     ProjectMissing(u64),
     /// Something else than what its API promises.
-    #[error("Label Studio answered {0} to a request of its import API; check that upstream.url leads to Label Studio itself")]
+    #[error(
+        "Label Studio answered {0} to a request of its import API; check that upstream.url leads to Label Studio itself"
+    )]
     Unexpected(StatusCode),
 }
 
@@ -50,7 +54,11 @@ impl SinkFault {
         match self {
             Self::Client(error) => error.is_transient(),
             Self::Busy | Self::Broken(_) | Self::Later | Self::Failing(_) => true,
-            Self::Unwritable(_) | Self::Unordered | Self::Forbidden(_) | Self::ProjectMissing(_) | Self::Unexpected(_) => false,
+            Self::Unwritable(_)
+            | Self::Unordered
+            | Self::Forbidden(_)
+            | Self::ProjectMissing(_)
+            | Self::Unexpected(_) => false,
         }
     }
 }

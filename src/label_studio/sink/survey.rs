@@ -52,7 +52,10 @@ impl Sink {
             }
             before = Some(oldest);
         }
-        tracing::info!(missing = missing.len(), "tasks whose answer was lost have been looked for in Label Studio");
+        tracing::info!(
+            missing = missing.len(),
+            "tasks whose answer was lost have been looked for in Label Studio"
+        );
         Ok(missing.into_values().collect())
     }
 
@@ -64,7 +67,8 @@ impl Sink {
         parcels: &[Parcel],
     ) -> Result<HashSet<TaskNumber>, SinkError> {
         let newest = self.store.delivered(&self.project).await?.1;
-        let lost = |parcel: &Parcel| Lost { task: parcel.task.number, batch: batch.to_owned(), after: newest };
+        let lost =
+            |parcel: &Parcel| Lost { task: parcel.task.number, batch: batch.to_owned(), after: newest };
         let missing = self.look_for(claim, parcels.iter().map(lost).collect()).await?;
         Ok(missing.into_iter().map(|lost| lost.task).collect())
     }

@@ -105,14 +105,16 @@ impl Store {
                     Pool::Sqlite(pool) => {
                         sqlx::query_as(THESE_SQLITE).bind(json!(tasks).to_string()).fetch_all(pool).await?
                     }
-                    Pool::Postgres(pool) => sqlx::query_as(THESE_POSTGRES).bind(tasks).fetch_all(pool).await?,
+                    Pool::Postgres(pool) => {
+                        sqlx::query_as(THESE_POSTGRES).bind(tasks).fetch_all(pool).await?
+                    }
                 })
             })
             .await?;
         let delivery = |(task, key, row, state, remote, batch): (_, _, _, String, _, _)| {
             let task = TaskNumber(task);
-            let state =
-                DeliveryState::parse(&state).ok_or(Error::TaskMalformed { task, column: "deliveries.state" })?;
+            let state = DeliveryState::parse(&state)
+                .ok_or(Error::TaskMalformed { task, column: "deliveries.state" })?;
             Ok((task, Delivery { task, key, row, state, remote, batch }))
         };
         rows.into_iter().map(delivery).collect()
@@ -222,8 +224,7 @@ macro_rules! missing {
     };
 }
 /// A task whose object is gone as well is not made again.
-const DROP_SQLITE: &str =
-    missing!("DELETE FROM deliveries", "NOT NULL", "SELECT value FROM json_each($4)");
+const DROP_SQLITE: &str = missing!("DELETE FROM deliveries", "NOT NULL", "SELECT value FROM json_each($4)");
 const DROP_POSTGRES: &str = missing!("DELETE FROM deliveries", "NOT NULL", "SELECT UNNEST($4::bigint[])");
 const FORGET_SQLITE: &str = missing!(
     "UPDATE deliveries SET state = 'due', remote = NULL, stale = FALSE, resent = FALSE",

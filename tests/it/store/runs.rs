@@ -8,8 +8,8 @@ use mediagate::{
     run::{Claim, Counters, Ending, Fault, Job, RunStatus, Trigger},
     storage::Status,
     store::{
-        Error, ItemRow, Items, Keys, ObjectVersion, Part, RunFilter, SourceId, SourceSpec, Step, Store, TaskFilter,
-        Unit,
+        Error, ItemRow, Items, Keys, ObjectVersion, Part, RunFilter, SourceId, SourceSpec, Step, Store,
+        TaskFilter, Unit,
     },
     task::Item,
 };
@@ -215,7 +215,12 @@ async fn items_are_kept_and_replaced(store: &Store) {
     store.plan_parts(claim, 1, std::slice::from_ref(&first)).await.unwrap();
     let object = version("tasks.json", Some("\"1\""));
     let text = [r#"{"data": {"n": 1.10}, "meta": {"a": 1}}"#, r#"{"n": 2}"#, r#"{"n": 3}"#];
-    let rows = || text.iter().zip(0..).map(|(text, row)| ItemRow { row, line: None, item: item(text) }).collect::<Vec<_>>();
+    let rows = || {
+        text.iter()
+            .zip(0..)
+            .map(|(text, row)| ItemRow { row, line: None, item: item(text) })
+            .collect::<Vec<_>>()
+    };
     let half = Items { object: object.clone(), rows: rows()[..2].to_vec(), replace: false, end: None };
     let step = Step { items: vec![half], ..bare(claim, source, storage, &first) };
     let part = store.take_step(&step).await.unwrap();
@@ -234,7 +239,8 @@ async fn items_are_kept_and_replaced(store: &Store) {
     assert_eq!(before[0].item.meta.as_ref().unwrap().get(), r#"{"a": 1}"#);
     let changed = version("tasks.json", Some("\"2\""));
     let nine = r#"{"n": 9}"#;
-    let rows = [(0, text[0]), (1, nine)].map(|(row, text)| ItemRow { row, line: None, item: item(text) }).into();
+    let rows =
+        [(0, text[0]), (1, nine)].map(|(row, text)| ItemRow { row, line: None, item: item(text) }).into();
     let shorter = Items { object: changed, rows, replace: true, end: Some((2, 0)) };
     let part =
         store.take_step(&Step { items: vec![shorter], ..bare(claim, source, storage, &part) }).await.unwrap();
@@ -282,7 +288,7 @@ async fn claim(store: &Store, run: RunId) -> Claim {
 }
 
 /// A claimed run and a source of its own.
-async fn begin(store: &Store, bucket: &'static str) -> (StorageId, Claim, SourceId) {
+pub(super) async fn begin(store: &Store, bucket: &'static str) -> (StorageId, Claim, SourceId) {
     let storage = storage(store).await;
     let run = store.enqueue_run(storage, Job::Sync, Trigger::Api).await.unwrap().run.id;
     (storage, claim(store, run).await, store.source(spec(bucket)).await.unwrap())
@@ -298,7 +304,7 @@ fn spec(bucket: &str) -> SourceSpec<'_> {
     }
 }
 
-fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step<'_> {
+pub(super) fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step<'_> {
     Step {
         claim,
         source,
@@ -316,11 +322,11 @@ fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step
     }
 }
 
-fn version(key: &str, etag: Option<&str>) -> ObjectVersion {
+pub(super) fn version(key: &str, etag: Option<&str>) -> ObjectVersion {
     ObjectVersion { key: key.to_owned(), etag: etag.and_then(ETag::parse) }
 }
 
-fn item(text: &str) -> Item {
+pub(super) fn item(text: &str) -> Item {
     Item::parse(text.as_bytes()).unwrap()
 }
 
