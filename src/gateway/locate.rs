@@ -265,18 +265,10 @@ impl Storages {
         })
     }
 
-    /// The storage that serves an object for a project: of those that are its own or nobody's, the one with the longest
-    /// prefix, and of such two the project's own.
+    /// The same, and never another project's.
     pub fn locate_own(&self, object: &ObjectUri, project: Option<&ProjectId>) -> Option<&Arc<Storage>> {
-        let serves = |storage: &&Arc<Storage>| {
-            let own = storage.project.as_ref();
-            (own.is_none() || own == project) && object.key.as_str().starts_with(&*storage.prefix)
-        };
-        let of_bucket = self.by_bucket.get(&object.bucket)?;
-        of_bucket
-            .iter()
-            .filter(serves)
-            .min_by_key(|storage| (std::cmp::Reverse(storage.prefix.len()), storage.project.is_none()))
+        self.locate(object, project)
+            .filter(|storage| storage.project.is_none() || storage.project.as_ref() == project)
     }
 
     /// Every storage, in the order of the configuration.

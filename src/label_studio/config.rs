@@ -189,3 +189,6 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ enum Error {
          for deleted"
     )]
     ProjectGone(i64),
+    #[error("hooks.secret was set after the start, and webhooks need it; start mediagate again")]
+    SecretNotInForce,
     #[error("Label Studio's list of tasks ended early; nothing is taken for deleted")]
     ListShort,
     #[error("Label Studio's list of tasks is not what its API promises: {0}")]

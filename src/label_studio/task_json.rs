@@ -60,6 +60,12 @@ struct TaskParts<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// The account of whoever asks.
+#[derive(Deserialize)]
+struct Person {
+    email: String,
+}
+
 #[derive(Deserialize)]
 struct ListParts<'a> {
     #[serde(borrow)]
@@ -109,10 +115,6 @@ impl TaskJson {
     /// The e-mail of whoever asked: the subject of the tokens in the answer.
     async fn subject(&self, asked: &Asked) -> Option<String> {
         self.tokens.as_ref()?;
-        #[derive(Deserialize)]
-        struct Person {
-            email: String,
-        }
         let answer = self.client.get_as(WHOAMI, &Credentials::of(&asked.headers)).await;
         let person = answer.and_then(|answer| answer.json::<Person>("the caller's account"));
         person

@@ -278,14 +278,6 @@ pub(super) fn nothing_under(place: &str) -> Finding {
     }
 }
 
-pub(super) fn only_folders(place: &str, folder: &str) -> Finding {
-    Finding {
-        problem: format!("{place} holds objects in sub-folders only, such as {folder}"),
-        advice: "turn on scanning of all sub-folders (recursive_scan), or set the prefix to one of them"
-            .to_owned(),
-    }
-}
-
 pub(super) fn filter_too_hard(key: &ObjectKey) -> Finding {
     Finding {
         problem: format!("the file name filter takes too many steps on the key {key:?}", key = key.as_str()),

@@ -19,7 +19,7 @@ def secrets(tmp_path) -> Path:
     """A folder with every secret that the files name."""
     folder = tmp_path / "secrets"
     folder.mkdir()
-    for name in ("mediagate-admin", "mediagate-hooks", "mediagate-token-key", "mediagate-store-key", "admin", "hooks", "token-key", "store-key"):
+    for name in ("mediagate-admin", "mediagate-hooks", "mediagate-store-key", "admin", "hooks", "store-key"):
         (folder / name).write_text("0123456789abcdef" * 4)
     (folder / "label-studio-token").write_text("none-yet\n")
     (folder / "database-url").write_text("postgres://mediagate:secret@postgres:5432/mediagate")
@@ -71,7 +71,6 @@ def test_compose_and_the_configuration_name_the_same():
     compose = yaml.safe_load((CONFIG / "compose.label-studio.yml").read_text())
     config = tomllib.loads((CONFIG / "mediagate.label-studio.toml").read_text())
     files = [config["admin"]["token_file"], config["hooks"]["secret_file"], config["label_studio"]["token_file"], config["store"]["key_file"]]
-    files += [key["secret_file"] for key in config["access"]["keys"]]
     assert {Path(file).name for file in files} == set(compose["secrets"]) and {str(Path(file).parent) for file in files} == {"/run/secrets"}
     assert config["upstream"]["url"] == "http://label-studio:8080"
     assert config["label_studio"]["webhook_url"].startswith("http://mediagate:9090/")

@@ -113,7 +113,8 @@ def test_the_decision_comes_as_a_cookie_for_that_task_alone(person, world, label
     assert re.search(rf"Path=/tasks/{world['task']}(/|;|$)", cookie), cookie
     somebody.headers = {"Cookie": cookie.split(";")[0]}
     assert somebody.ask(resolve(world["task"], URI)).body == BODY
-    assert somebody.ask(resolve(world["task"], "s3://media/secret/b.bin")).status == 403
+    # For anything else Label Studio would have to be asked, and there is no session to ask with.
+    assert somebody.ask(resolve(world["task"], "s3://media/secret/b.bin")).status in (401, 403)
     assert somebody.ask(resolve(world["task"] + 1, URI)).status in (401, 403)
 
 

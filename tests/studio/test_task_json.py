@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 import people
-from conftest import fields_of, fileuri, put
+from conftest import fields_of, put
 from studio import Person
 
 TEXT = '<View><Text name="text" value="$text"/><Choices name="choice" toName="text"><Choice value="x"/></Choices></View>'
@@ -37,14 +37,17 @@ def world(gateway, label_studio, garage):
     return {"project": project, "task": task, "admin": admin, "alone": Person(label_studio.port, people.ADMIN)}
 
 
-def url(task: int, uri: str) -> str:
-    return f"/tasks/{task}/resolve/?fileuri={fileuri(uri)}"
+def strings(value) -> list[str]:
+    """Every string within, at any depth."""
+    if isinstance(value, (list, dict)):
+        return [text for part in (value.values() if isinstance(value, dict) else value) for text in strings(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def assert_rewritten(world, data: dict) -> None:
     """Every URI of the storage is a media URL that works, and all else is what was imported."""
     task = world["task"]
-    urls = re.findall(rf"/tasks/{task}/resolve/\?[^\"' ]+", json.dumps(data))
+    urls = [found for text in strings(data) for found in re.findall(rf"/tasks/{task}/resolve/\?[^\"' ]+", text)]
     assert len(urls) == 5, urls
     for found in urls:
         answer = world["admin"].ask(found)

@@ -96,12 +96,11 @@ pub(super) async fn these(asker: &Asker, project: i64, ids: &[i64]) -> Result<Ve
 /// Those of these tasks that a project has, with the number of their annotations; not more than [`PAGE`].
 pub(super) async fn counted(asker: &Asker, project: i64, ids: &[i64]) -> Result<Vec<Counted>, Error> {
     let (tasks, _) = read(asker, &path(project, PAGE, &selected(ids), COUNTS), PAGE).await?;
-    let one = |task: &Box<RawValue>| {
-        let task: Counted =
-            serde_json::from_str(task.get()).map_err(|error| malformed(&error.to_string()))?;
+    let one = |task: Box<RawValue>| {
+        let task: Counted = serde_json::from_str(task.get()).map_err(|_| malformed("it cannot be read"))?;
         if ids.contains(&task.id) { Ok(task) } else { Err(malformed("it has tasks that were not asked for")) }
     };
-    tasks.iter().map(one).collect()
+    tasks.into_iter().map(one).collect()
 }
 
 /// A page and how many tasks there are to list. One that lacks tasks which there are is an error.
@@ -111,7 +110,7 @@ async fn read(asker: &Asker, path: &str, size: usize) -> Result<(Vec<Box<RawValu
         return Err(ClientError::Unexpected { status: answer.status, wanted: "a list of tasks" }.into());
     }
     let answered: Answered<'_> =
-        serde_json::from_slice(&answer.body).map_err(|error| malformed(&error.to_string()))?;
+        serde_json::from_slice(&answer.body).map_err(|_| malformed("it cannot be read"))?;
     if answered.tasks.len() != answered.total.min(size) {
         return Err(Error::ListShort);
     }
@@ -120,18 +119,18 @@ async fn read(asker: &Asker, path: &str, size: usize) -> Result<(Vec<Box<RawValu
 
 fn listed(task: &RawValue) -> Result<Listed, Error> {
     let mut members: BTreeMap<String, &RawValue> =
-        serde_json::from_str(task.get()).map_err(|error| malformed(&error.to_string()))?;
+        serde_json::from_str(task.get()).map_err(|_| malformed("it cannot be read"))?;
     let id = members.get("id").and_then(|id| id.get().parse().ok());
     let id = id.ok_or_else(|| malformed("a task has no id"))?;
     let annotations = members.remove("annotations").map(RawValue::get);
     let annotations = annotations.ok_or_else(|| malformed("a task comes without annotations"))?;
     let annotations: Vec<Box<RawValue>> =
-        serde_json::from_str(annotations).map_err(|error| malformed(&error.to_string()))?;
+        serde_json::from_str(annotations).map_err(|_| malformed("it cannot be read"))?;
     let editor = members.get("updated_by").and_then(|editors| editor(editors));
     if let Some(editor) = &editor {
         members.insert("updated_by".to_owned(), editor);
     }
-    let body = to_raw_value(&members).map_err(|error| malformed(&error.to_string()))?;
+    let body = to_raw_value(&members).map_err(|_| malformed("it cannot be read"))?;
     Ok(Listed { id, body, annotations })
 }
 
@@ -163,6 +162,7 @@ fn written(time: SystemTime) -> Option<String> {
     Some(format!("{}.000Z", text.trim_end_matches('Z')))
 }
 
+/// What the reader of JSON says would hold a piece of it.
 fn malformed(why: &str) -> Error {
     Error::ListMalformed(why.to_owned())
 }

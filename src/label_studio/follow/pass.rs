@@ -159,11 +159,11 @@ impl<'a> Pass<'a> {
     }
 
     async fn accept(&self, changes: &[Change]) -> Result<u64, Error> {
-        let mut changed = 0;
+        let mut news = 0;
         for some in changes.chunks(BATCH) {
-            changed += self.store.accept(some).await?.changed;
+            news += self.store.accept(some).await?.changed;
         }
-        Ok(changed)
+        Ok(news)
     }
 }
 

@@ -108,10 +108,11 @@ impl<'a> Turns<'a> {
     ) -> Result<(), Error> {
         let Inner { store, metrics, secret, .. } = self.follower;
         people::refresh(asker, store).await?;
-        let Some((url, secret)) = config.webhook_url.as_deref().zip(secret.as_ref()) else {
+        let Some(url) = &config.webhook_url else {
             metrics.webhooks(0, 0);
             return Ok(());
         };
+        let secret = secret.as_ref().ok_or(Error::SecretNotInForce)?;
         let kept = match (Ours { url, secret }).keep(asker, projects).await {
             Ok(kept) => kept,
             Err(error) => {

@@ -20,9 +20,9 @@ pub(super) struct Ours<'a> {
     pub(super) secret: &'a SecretString,
 }
 
-/// How many projects have their webhook.
+/// How many projects have their webhook, and how many lack it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Tally {
     pub(super) kept: usize,
     pub(super) missing: usize,
     /// Why, of one that is missing.
@@ -62,10 +62,10 @@ struct Hook {
 
 impl Ours<'_> {
     /// Makes what is absent, mends what differs, and takes away what is ours and nobody needs.
-    pub(super) async fn keep(&self, asker: &Asker, projects: &BTreeSet<i64>) -> Result<Kept, ClientError> {
+    pub(super) async fn keep(&self, asker: &Asker, projects: &BTreeSet<i64>) -> Result<Tally, ClientError> {
         let mut hooks: Vec<Hook> = asker.get("/api/webhooks/").await?.json("a list of webhooks")?;
         hooks.retain(|hook| self.has_made(hook));
-        let mut counts = Kept::default();
+        let mut counts = Tally::default();
         for project in projects {
             let mut own = hooks.extract_if(.., |hook| hook.project == Some(*project));
             let refusal = match own.next() {

@@ -116,8 +116,8 @@ impl Sink {
         for (id, marker) in marked {
             let task = TaskNumber(marker.task);
             // A store that was restored from a backup gives numbers again.
-            let is_of = |known: &&Delivery| known.key == marker.key && known.row == marker.row.unwrap_or(-1);
-            if known.get(&task).filter(is_of).is_none() {
+            let is_of = |known: &Delivery| known.key == marker.key && known.row == marker.row.unwrap_or(-1);
+            if !known.get(&task).is_some_and(is_of) {
                 sorted.others.insert(id);
                 continue;
             }

@@ -51,7 +51,11 @@ fn nothing(page: &ListPage, settings: &Settings, place: &str) -> Choice {
         ));
     }
     match page.prefixes.first() {
-        Some(folder) => Choice::Fault(finding::only_folders(place, folder)),
+        // No fault: Label Studio's page tests the connection before it asks for recursive_scan.
+        Some(folder) => Choice::Nothing(format!(
+            "{place} holds objects in sub-folders only, such as {folder}; turn on scanning of all sub-folders \
+             (recursive_scan), or set the prefix to one of them"
+        )),
         // A page of nothing with more behind it: folders' own marks, or deleted versions.
         None if page.next.is_some() => {
             Choice::Nothing(format!("the first page under {place} has no object, so none was read"))

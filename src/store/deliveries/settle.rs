@@ -99,7 +99,7 @@ impl Store {
     /// What is known of these tasks.
     pub async fn deliveries(&self, tasks: &[TaskNumber]) -> Result<HashMap<TaskNumber, Delivery>, Error> {
         let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
-        let rows: Vec<(i64, String, i64, String, Option<i64>, Option<String>)> = self
+        let rows: Vec<DeliveryRow> = self
             .bounded(async {
                 Ok(match &self.0.pool {
                     Pool::Sqlite(pool) => {
@@ -182,6 +182,8 @@ impl Store {
         .await
     }
 }
+
+type DeliveryRow = (i64, String, i64, String, Option<i64>, Option<String>);
 
 const ADOPT: &str = "INSERT INTO deliveries (task, source, state) SELECT task, source, 'due' FROM links \
                      WHERE source = $1 AND vanished_at IS NULL \

@@ -68,7 +68,7 @@ impl Told {
         self.0.lock().unwrap().is_broken = is_broken;
     }
 
-    fn person(&self, headers: &HeaderMap) -> Option<(&'static str, &'static str)> {
+    fn person(headers: &HeaderMap) -> Option<(&'static str, &'static str)> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (authorization, cookie) = (text(header::AUTHORIZATION), text(header::COOKIE));
         let is_they = |(who, _): &&(&str, &str)| {
@@ -103,8 +103,10 @@ async fn note(State(told): State<Told>, request: Request, next: Next) -> Respons
     if is_broken { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { next.run(request).await }
 }
 
-async fn whoami(State(told): State<Told>, headers: HeaderMap) -> Response {
-    let Some((who, project)) = told.person(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+async fn whoami(headers: HeaderMap) -> Response {
+    let Some((who, project)) = Told::person(&headers) else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
     let id: i64 = project.parse().unwrap();
     Json(json!({ "id": id, "email": format!("{who}@example.org") })).into_response()
 }
@@ -114,7 +116,7 @@ async fn of_project(
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    let Some((who, _)) = told.person(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let Some((who, _)) = Told::person(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
     match query.iter().rfind(|(name, _)| name == "project").map(|(_, project)| project.as_str()) {
         Some("3") => StatusCode::FORBIDDEN.into_response(),
         Some("1" | "2") if told.is_removed(who) => StatusCode::FORBIDDEN.into_response(),
@@ -126,7 +128,7 @@ async fn of_project(
 }
 
 async fn project(State(told): State<Told>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let Some((who, own)) = told.person(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let Some((who, own)) = Told::person(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
     let is_seen = id == own || (who, id.as_str()) == ("ann", "3");
     match (is_seen, told.is_removed(who)) {
         (true, false) => Json(json!({ "id": 1 })).into_response(),
@@ -138,16 +140,16 @@ async fn project(State(told): State<Told>, Path(id): Path<String>, headers: Head
 const ALL: &str = r#"[{"id":5,"type":"s3","project":1},{"id":6,  "type":"gcs","project":1}]"#;
 const TYPES: &str = r#"[{"name":"s3","title":"AWS S3"},{"name":"gcs","title":"Google Cloud Storage"}]"#;
 
-async fn all(State(told): State<Told>, headers: HeaderMap) -> Response {
-    list(&told, &headers, ALL)
+async fn all(headers: HeaderMap) -> Response {
+    list(&headers, ALL)
 }
 
-async fn types(State(told): State<Told>, headers: HeaderMap) -> Response {
-    list(&told, &headers, TYPES)
+async fn types(headers: HeaderMap) -> Response {
+    list(&headers, TYPES)
 }
 
-fn list(told: &Told, headers: &HeaderMap, text: &'static str) -> Response {
-    if told.person(headers).is_none() {
+fn list(headers: &HeaderMap, text: &'static str) -> Response {
+    if Told::person(headers).is_none() {
         let headers = [("www-authenticate", "Token"), ("set-cookie", "sessionid=new")];
         return (StatusCode::UNAUTHORIZED, headers, "log in").into_response();
     }

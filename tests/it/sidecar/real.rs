@@ -40,7 +40,12 @@ async fn what_there_is_to_read() {
     server.put("media", "flat/a.png", b"abc");
     server.bucket("empty");
     for (bucket, settings, problem, note) in [
-        ("media", source(), "s3://media/img/ holds objects in sub-folders only, such as img/sub/", ""),
+        (
+            "media",
+            source(),
+            "",
+            "s3://media/img/ holds objects in sub-folders only, such as img/sub/; turn on",
+        ),
         ("media", Settings { recursive: true, ..source() }, "", ""),
         // Only served, so that a sync's view does not count.
         ("media", Settings { synchronizable: false, ..source() }, "", ""),

@@ -31,7 +31,7 @@ async fn a_second_process_is_refused() {
     drop(store);
     let done = migrate(&database);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert_eq!(String::from_utf8(done.stdout).unwrap(), "the schema is up to date at version 3\n");
+    assert_eq!(String::from_utf8(done.stdout).unwrap(), "the schema is up to date at version 5\n");
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn the_same_process_opens_it_once_too() {
 fn migrate_makes_a_database_and_tells_of_the_key_once() {
     let database = Database::sqlite();
     let first = migrate(&database);
-    assert_eq!(String::from_utf8(first.stdout).unwrap(), "the schema went from version 0 to 3\n");
+    assert_eq!(String::from_utf8(first.stdout).unwrap(), "the schema went from version 0 to 5\n");
     let said = String::from_utf8(first.stderr).unwrap();
     let key_path = beside(&database.path(), ".key");
     assert_eq!(said.matches(&*key_path.to_string_lossy()).count(), 1, "{said}");

@@ -97,7 +97,7 @@ impl ControlPort {
     async fn start_with(
         egress: egress::Config,
         hooks: Option<&str>,
-        routes: impl FnOnce(Control) -> Router,
+        served: impl FnOnce(Control) -> Router,
     ) -> Self {
         let store = Store::open(&memory(), clock).await.unwrap();
         let egress = Egress::build(&egress).unwrap();
@@ -108,7 +108,7 @@ impl ControlPort {
         let bearer = Bearer::new(&ADMIN.into());
         let hooks = HooksConfig { secret: hooks.map(Into::into), ..HooksConfig::default() };
         let control = Control::new(Alone(sidecar), store.clone(), clock, bearer);
-        let router = routes(control.with_hooks(hooks.bearer().unwrap()));
+        let router = served(control.with_hooks(hooks.bearer().unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {

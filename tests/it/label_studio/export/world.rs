@@ -35,22 +35,27 @@ pub(super) struct State {
     /// How many more requests are answered 429.
     pub(super) busy: u32,
     pub(super) refuses_hooks: bool,
-    /// Lists say that there is more than they hold.
-    pub(super) short_lists: bool,
-    pub(super) lists_fail: bool,
-    /// The token sees nothing any more.
-    pub(super) forgets_project: bool,
-    /// It sees nothing any more from the moment when one thing is asked for by itself.
-    pub(super) forgets_soon: bool,
+    /// What goes wrong; projects count no annotations then, so that there is something to compare.
+    pub(super) fails: Option<Failure>,
     asked_for_one: bool,
-    /// Lists lack things, and what stands before Label Studio answers 404 to all else.
-    pub(super) gone_says_proxy: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Failure {
+    /// Lists say that there is more than they hold.
+    ShortLists,
+    /// Lists are answered 500.
+    NoLists,
+    /// The token sees nothing any more.
+    NoProject,
+    /// It sees nothing any more from the moment when one thing is asked for by itself.
+    NoProjectSoon,
+    /// Lists are empty, and what stands before Label Studio answers 404 to all else.
+    Proxy,
     /// Lists lack all tasks.
-    pub(super) hides_tasks: bool,
+    NoTasks,
     /// Lists lack all annotations.
-    pub(super) hides_annotations: bool,
-    /// Projects count no annotations.
-    pub(super) counts_less: bool,
+    NoAnnotations,
 }
 
 #[derive(Clone)]
@@ -145,6 +150,10 @@ impl State {
         *self = Self { tasks: std::mem::take(&mut self.tasks), ..Self::default() };
     }
 
+    fn is(&self, failure: Failure) -> bool {
+        self.fails == Some(failure)
+    }
+
     fn add_hook(&mut self, hook: &Value) -> i64 {
         self.last_hook += 1;
         let mut whole = json!({
@@ -179,11 +188,11 @@ impl State {
     }
 
     fn project(&self, id: i64) -> Response {
-        if self.forgets_project || (self.forgets_soon && self.asked_for_one) {
+        if self.is(Failure::NoProject) || (self.is(Failure::NoProjectSoon) && self.asked_for_one) {
             return gone();
         }
         let tasks = self.tasks.values().filter(|task| task.project == id);
-        let count = if self.counts_less { 0 } else { tasks.map(|task| task.annotations.len()).sum() };
+        let count = if self.fails.is_some() { 0 } else { tasks.map(|task| task.annotations.len()).sum() };
         json(
             StatusCode::OK,
             &json!({
@@ -193,16 +202,18 @@ impl State {
     }
 
     fn list(&self, query: &BTreeMap<String, String>) -> Response {
-        if self.lists_fail {
+        if self.is(Failure::NoLists) {
             return json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "detail": "no" }));
         }
-        if self.forgets_project {
+        if self.is(Failure::NoProject) {
             return gone();
         }
         let project: i64 = query["project"].parse().unwrap();
         let size: usize = query["page_size"].parse().unwrap();
         let wanted: Value = serde_json::from_str(&query["query"]).unwrap();
-        let hides = self.gone_says_proxy || self.hides_tasks || self.forgets_soon;
+        let hides = [Failure::Proxy, Failure::NoTasks, Failure::NoProjectSoon]
+            .map(|one| self.is(one))
+            .contains(&true);
         let found: Vec<_> = self
             .tasks
             .iter()
@@ -216,7 +227,7 @@ impl State {
                 let mut row = row(**id, task);
                 row["updated_by"] = json!([{ "user_id": 3 }]);
                 if query.get("fields").is_some_and(|fields| fields == "all") {
-                    let annotations = task.annotations.iter().filter(|_| !self.hides_annotations);
+                    let annotations = task.annotations.iter().filter(|_| !self.is(Failure::NoAnnotations));
                     let annotations =
                         annotations.map(|(id, one)| annotation(task, row["id"].as_i64().unwrap(), *id, one));
                     row["annotations"] = annotations.map(|one| only(one, &names)).collect();
@@ -224,7 +235,7 @@ impl State {
                 only(row, &names)
             })
             .collect();
-        let more = usize::from(self.short_lists);
+        let more = usize::from(self.is(Failure::ShortLists));
         json(StatusCode::OK, &json!({ "total": found.len() + more, "tasks": rows }))
     }
 
@@ -265,13 +276,17 @@ impl State {
             return json(StatusCode::OK, user);
         }
         self.asked_for_one = true;
-        if self.forgets_soon {
+        if self.is(Failure::NoProjectSoon) {
             return gone();
         }
-        if self.gone_says_proxy {
+        if self.is(Failure::Proxy) {
             return (StatusCode::NOT_FOUND, "<h1>Not found</h1>").into_response();
         }
-        if is_there && !self.forgets_project { json(StatusCode::OK, &json!({ "id": id })) } else { gone() }
+        if is_there && !self.is(Failure::NoProject) {
+            json(StatusCode::OK, &json!({ "id": id }))
+        } else {
+            gone()
+        }
     }
 }
 
@@ -301,7 +316,7 @@ fn fits(id: i64, task: &Task, wanted: &Value) -> bool {
             "filter:tasks:id" => id > item["value"].as_i64().unwrap(),
             "filter:tasks:updated_at" => {
                 let since = item["value"].as_str().unwrap();
-                assert!(since.ends_with(".000Z"), "Label Studio answers 500 to {since}");
+                assert!(since.contains(".000Z"), "Label Studio answers 500 to {since}");
                 task.updated_at.as_str() > since
             }
             other => unreachable!("{other}"),

@@ -185,7 +185,7 @@ async fn storages_of_the_file_are_shown_at_most() {
     let seen = body(&front.ask("ann", "GET", "/api/storages/s3?project=1", &Value::Null).await);
     assert_eq!(
         seen.as_array().unwrap().iter().map(|one| one["id"].to_string()).collect::<Vec<_>>(),
-        [own.clone()]
+        std::slice::from_ref(&own)
     );
     for (method, path, sent) in all_verbs("/api/storages/s3", &shared) {
         assert_eq!(front.ask("ann", method, &path, &sent).await.status, 404, "{method} {path} {sent}");
