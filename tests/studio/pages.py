@@ -24,8 +24,9 @@ class Pages:
 
     def log_in(self, email: str) -> None:
         """Begins a session of its own, whoever was there before."""
-        self.open("/user/login/")
-        self.driver.delete_all_cookies()
+        # From an empty page: one of Label Studio's still asks things, and each answer brings the old session back.
+        self.browser.open("about:blank")
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
         self.open("/user/login/")
         self.driver.find_element("id", "email").send_keys(email)
         self.driver.find_element("id", "password").send_keys(people.PASSWORD)
@@ -92,10 +93,12 @@ class Pages:
         self.click("Amazon S3", "document.querySelector('[data-testid=storage-provider-s3]')")
         self.press("Next")
 
-    def connect(self, **fields: str) -> None:
+    def connect(self, can_delete: bool = False, **fields: str) -> None:
         """The second step, up to the verified connection."""
         for name, text in fields.items():
             self.fill(name, text)
+        if can_delete:
+            self.click("Can delete objects", "document.querySelector('input[aria-label=\"Can delete objects from storage\"]')")
         self.press("Test Connection")
         self.see("Connection Verified")
 
@@ -112,6 +115,11 @@ class Pages:
         self.wait_for_button("Sync Storage")
         self.see(title)
 
+    def sync(self) -> None:
+        """Presses the card's button, and waits until the page knows that it began."""
+        self.press("Sync Storage")
+        self.browser.until("the sync began", "/Syncing may take|Queued|In progress|Completed|Failed/.test(document.body.innerText)")
+
     def wait_for_status(self, project: int, text: str) -> None:
         """Looks at the cards again until one shows the text, as the page tells to: it does not look by itself."""
         def attempt(_driver):
@@ -125,6 +133,10 @@ class Pages:
 
     def open_task(self, project: int, task: int) -> None:
         self.open(f"/projects/{project}/data?task={task}")
+
+    def play_or_pause(self) -> None:
+        """The player's own button."""
+        self.click("the button of the player", "document.querySelector('[data-testid^=\"playback-button\"]')")
 
     def submit_choice(self, name: str) -> None:
         self.click(f"the choice {name}", "document.querySelector(`input[name='${arguments[0]}']`)", name)

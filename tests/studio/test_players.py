@@ -25,9 +25,9 @@ def test_a_task_plays_and_seeks(browser, admin, gateway, garage, request, kind):
     assert browser.script("return document.querySelector(args[0]).currentSrc", kind).startswith(gateway.url(f"/tasks/{task}/resolve"))
 
     # By the player's own button.
-    pages.press("Play")
+    pages.play_or_pause()
     browser.until("it plays", "document.querySelector(arguments[0]).currentTime > 0.5", kind)
-    pages.press("Pause")
+    pages.play_or_pause()
     browser.until("it stands", "document.querySelector(arguments[0]).paused", kind)
     # Far ahead and back.
     assert browser.seek(kind, 0, 15) == pytest.approx(15, abs=0.2)

@@ -55,8 +55,7 @@ def test_from_a_bucket_to_an_annotation_in_a_bucket(pages, browser, admin, label
 
     # A target, by the wizard.
     pages.begin_storage("Add Target Storage")
-    pages.connect(title="Annotations", bucket="annotations", prefix="story", **keys)
-    pages.click("Can delete objects", "document.querySelector('input[aria-label=\"Can delete objects from storage\"]')")
+    pages.connect(title="Annotations", bucket="annotations", prefix="story", can_delete=True, **keys)
     pages.save("Save", "Annotations")
 
     # Both are the gateway's: Label Studio, asked at its own port, knows no bucket and has no key.
@@ -118,7 +117,7 @@ def test_a_storage_is_edited_synced_and_deleted_on_its_card(pages, admin, garage
     (storage,) = admin.call(f"/api/storages/s3/?project={project}")
     assert (storage["title"], storage["prefix"], storage["use_blob_urls"]) == ("After", "card", True)
 
-    pages.press("Sync Storage")
+    pages.sync()
     pages.wait_for_status(project, "Completed")
     assert len(admin.tasks(project)) == 2
 
