@@ -24,7 +24,7 @@ use mediagate::{
     store::{self, NewStorage, Store},
 };
 use prometheus::Registry;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,6 @@ use self::studio::{Fault, Studio};
 use crate::support::{
     bucket::MemoryBucket,
     clock,
-    postgres::shared,
     s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY},
 };
 
@@ -42,7 +41,6 @@ struct Bench {
     bucket: MemoryBucket,
     studio: Studio,
     config: Config,
-    clock: fn() -> SystemTime,
 }
 
 struct Between {
@@ -87,7 +85,6 @@ impl Bench {
             bucket: MemoryBucket::start(keys).await,
             studio: Studio::start().await,
             config,
-            clock,
         }
     }
 
@@ -282,7 +279,7 @@ async fn requests_that_are_too_large_are_halved() {
     assert_eq!(bench.studio.keys(), bench.wanted());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_task_at_which_label_studio_fails_is_refused_and_the_others_are_not() {
     let lines = "{\"image\": \"1\"}\n{\"image\": \"2\", \"crash\": true}\n{\"image\": \"3\"}\n";
     let bench = Bench::with_items(lines).await;

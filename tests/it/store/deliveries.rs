@@ -172,7 +172,7 @@ async fn links_from_before_are_delivered_too(store: &Store) {
 }
 
 /// Links for delivery, in a run of their own.
-async fn linked(store: &Store, bucket: &str, keys: &[&str]) -> (Claim, SourceId) {
+async fn linked(store: &Store, bucket: &'static str, keys: &[&str]) -> (Claim, SourceId) {
     let (storage, claim, source) = begin(store, bucket).await;
     let part = Part::default();
     store.plan_parts(claim, 1, std::slice::from_ref(&part)).await.unwrap();

@@ -12,7 +12,7 @@ use mediagate::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Bench, Studio, keys};
+use super::{Bench, keys};
 use crate::support::{clock, postgres::shared};
 
 /// Two sidecars, either of which is dropped at any moment, as a kill drops it.
@@ -56,7 +56,7 @@ async fn each_object_has_one_task_whatever_is_dropped_whenever() {
 
 /// Each task of ours knows its task there, and the other way round.
 async fn check(bench: &Bench) {
-    let there = Studio::tasks(&bench.studio);
+    let there = bench.studio.tasks();
     let numbers: Vec<_> = there
         .iter()
         .map(|(_, task)| mediagate::id::TaskNumber(task["meta"]["mediagate"]["task"].as_i64().unwrap()))

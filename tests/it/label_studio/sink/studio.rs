@@ -100,9 +100,9 @@ impl Studio {
     pub(super) fn commit(&self) -> usize {
         let mut world = self.world();
         let late = std::mem::take(&mut world.uncommitted);
-        late.iter().for_each(|tasks| {
+        for tasks in &late {
             world.add(tasks);
-        });
+        }
         late.len()
     }
 
@@ -269,7 +269,7 @@ async fn remove(State(world): State<World>, Path(task): Path<i64>) -> StatusCode
 }
 
 fn refused(headers: &HeaderMap, project: &str) -> Option<Response> {
-    let status = match (headers.get("authorization").map(|value| value.as_bytes()), project) {
+    let status = match (headers.get("authorization").map(http::HeaderValue::as_bytes), project) {
         (Some(b"Token t"), "5") => return None,
         (Some(b"Token t"), "6") => StatusCode::FORBIDDEN,
         (Some(b"Token t"), _) => StatusCode::NOT_FOUND,
