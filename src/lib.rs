@@ -65,6 +65,13 @@
 //!
 //! Tasks go to a [`sidecar::sync::TaskSink`]: the store's own, or one of another application.
 //!
+//! # In front of Label Studio
+//!
+//! [`gateway`] owns three narrow types that [`label_studio`] fills in: who is asked about a request without a token
+//! ([`gateway::permission`]), what is replaced in forwarded answers ([`gateway::rewrite`]), and what is answered in the
+//! application's place ([`gateway::takeover`]). What Label Studio permits is written down as a token of a key that the process
+//! makes for itself, so that one code verifies, covers and audits all requests.
+//!
 //! # What changes while it runs
 //!
 //! A configuration makes one generation: networks, keys, storages, connections. It is replaced as a whole

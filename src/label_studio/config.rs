@@ -62,7 +62,7 @@ pub enum Scope {
     TaskData,
     /// Those under the prefixes of the project's storages.
     Prefix,
-    /// Those of the buckets of the project's storages, as Label Studio has it.
+    /// Those of the buckets of the project's storages, as Label Studio has it: of these, what the storages serve.
     Bucket,
 }
 

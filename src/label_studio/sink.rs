@@ -304,7 +304,7 @@ const MOST_FAILURES: u32 = 40;
 /// How often the same tasks are sent again before they are halved.
 const FAILURES_OF_ONE: u32 = 2;
 /// Before that, and twice that the second time.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(200);
 /// Times in a row that Label Studio may ask to wait.
 const MOST_WAITS: u32 = 20;
 /// How often what is under way is looked at.

@@ -16,7 +16,7 @@ pub struct Reconciliation {
     pub begun: Option<(SystemTime, i64)>,
     /// When all was compared last.
     pub compared_at: Option<SystemTime>,
-    /// How many annotations more than here there were there, after that.
+    /// How many annotations more than here there were there, where that comparison found no reason for it.
     pub surplus: i64,
 }
 

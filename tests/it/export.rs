@@ -92,7 +92,10 @@ pub(crate) fn objects(root: &Path) -> BTreeMap<String, String> {
                 folders.push(path);
             } else if !path.file_name().unwrap().to_str().unwrap().starts_with('.') {
                 let key = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                found.insert(key, fs::read_to_string(&path).unwrap());
+                // It may be deleted meanwhile.
+                if let Ok(text) = fs::read_to_string(&path) {
+                    found.insert(key, text);
+                }
             }
         }
     }

@@ -2,5 +2,6 @@
 
 mod export;
 mod permission;
+mod sink;
 mod storages;
 mod task_json;

@@ -1,6 +1,7 @@
 //! The store: one contract for both databases, and what only one of them has.
 
 mod contract;
+mod deliveries;
 mod follow;
 mod outbox;
 mod postgres;

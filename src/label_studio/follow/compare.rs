@@ -18,27 +18,29 @@ use crate::{
 };
 
 impl Pass<'_> {
-    /// Compares all tasks where the numbers of annotations differ, and now and then where they do not.
+    /// Compares all tasks where Label Studio has fewer annotations than the store, and now and then where it has not.
+    /// Where it has more, the next pass reads them: they came during this one.
     pub(super) async fn look_for_the_gone(&mut self, state: &mut Reconciliation) -> Result<(), Error> {
         let now = (self.clock)();
-        let was_long_ago = state
-            .compared_at
-            .is_none_or(|at| now.duration_since(at).is_ok_and(|passed| passed >= COMPARE_ANYWAY));
-        // What a comparison did not explain the last time, the next one would not.
-        let is_explained = self.surplus().await? == state.surplus;
-        if is_explained && !was_long_ago {
+        let surplus = self.surplus().await?;
+        let patience = if surplus == 0 { AGREED } else { UNEXPLAINED };
+        let is_recent = |at| now.duration_since(at).map_or(true, |passed| passed < patience);
+        let is_due = !state.compared_at.is_some_and(is_recent);
+        if !is_due && (surplus >= 0 || surplus == state.surplus) {
             return Ok(());
         }
-        let is_whole = self.compare_all().await?;
-        let surplus = self.surplus().await?;
-        if surplus > 0 && surplus != state.surplus {
+        let before = self.found;
+        if !self.compare_all().await? {
+            return Ok(());
+        }
+        // What is found may be a part of it: others go on deleting meanwhile.
+        let is_unexplained = self.found == before;
+        state.surplus = if is_unexplained { surplus } else { 0 };
+        if surplus > 0 && is_unexplained && state.compared_at.is_some() {
             // Something came with an older time than the window reaches back to.
             state.since = None;
         }
-        if is_whole {
-            state.surplus = surplus;
-            state.compared_at = Some(now);
-        }
+        state.compared_at = Some(now);
         Ok(())
     }
 
@@ -88,5 +90,7 @@ impl Pass<'_> {
     }
 }
 
-/// How long the numbers are taken at their word.
-const COMPARE_ANYWAY: Duration = Duration::from_hours(7 * 24);
+/// How long numbers that agree are taken at their word.
+const AGREED: Duration = Duration::from_hours(7 * 24);
+/// How soon it is compared again where a comparison found no reason for the difference.
+const UNEXPLAINED: Duration = Duration::from_hours(24);

@@ -170,6 +170,20 @@ async fn what_webhooks_lose_is_found_and_what_is_known_is_not_written_again() {
     assert_eq!(before.writes(), 251);
 }
 
+/// What goes while all is compared has the next comparison's turn, although the first one found something.
+#[tokio::test]
+async fn a_task_that_goes_during_a_comparison_is_found_by_the_next() {
+    let before = Before::start(World::new(), OFTEN).await;
+    let world = &before.world;
+    for id in [1, 2, 3] {
+        world.annotate(1, 1000 + id, id, "a");
+    }
+    before.until_there_are(&[1, 2, 3]).await;
+    world.set(|state| state.goes_along = Some(1001));
+    world.delete_task(1002);
+    before.until_there_are(&[3]).await;
+}
+
 /// Whatever goes wrong, nothing is taken for deleted that was not said to be gone by itself.
 #[tokio::test]
 async fn no_failure_deletes_anything() {
@@ -263,6 +277,9 @@ async fn a_sync_of_a_target_looks_first() {
 async fn the_webhook_that_is_made_leads_into_the_bucket() {
     let before = Before::start(World::new(), &format!("reconcile_every = \"1h\"\n{WEBHOOK}")).await;
     let (_, hook) = until("it is made", async || before.world.hooks().pop()).await;
+    // Of the first run, and of the schedule.
+    let passes = async || before.gateway.metric("mediagate_reconciliations_total", &["completed"]).await;
+    until("both first passes end", async || (passes().await >= 2.0).then_some(())).await;
     let event = before.world.event(1, 7, 11, "a");
     let secret = hook["headers"]["x-mediagate-secret"].as_str().unwrap();
     let body = event.to_string();

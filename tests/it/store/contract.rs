@@ -36,6 +36,7 @@ async fn suite(store: Store) {
     two_writers_notice_each_other(&store).await;
     only_settings_and_keys_are_updated(&store).await;
     super::runs::suite(&store).await;
+    super::deliveries::suite(&store).await;
     super::outbox::suite(&store).await;
     super::follow::suite(&store).await;
     lists_are_filtered(&store).await;

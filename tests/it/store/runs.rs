@@ -288,7 +288,7 @@ async fn claim(store: &Store, run: RunId) -> Claim {
 }
 
 /// A claimed run and a source of its own.
-async fn begin(store: &Store, bucket: &'static str) -> (StorageId, Claim, SourceId) {
+pub(super) async fn begin(store: &Store, bucket: &'static str) -> (StorageId, Claim, SourceId) {
     let storage = storage(store).await;
     let run = store.enqueue_run(storage, Job::Sync, Trigger::Api).await.unwrap().run.id;
     (storage, claim(store, run).await, store.source(spec(bucket)).await.unwrap())
@@ -304,7 +304,7 @@ fn spec(bucket: &str) -> SourceSpec<'_> {
     }
 }
 
-fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step<'_> {
+pub(super) fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step<'_> {
     Step {
         claim,
         source,
@@ -322,11 +322,11 @@ fn bare(claim: Claim, source: SourceId, storage: StorageId, part: &Part) -> Step
     }
 }
 
-fn version(key: &str, etag: Option<&str>) -> ObjectVersion {
+pub(super) fn version(key: &str, etag: Option<&str>) -> ObjectVersion {
     ObjectVersion { key: key.to_owned(), etag: etag.and_then(ETag::parse) }
 }
 
-fn item(text: &str) -> Item {
+pub(super) fn item(text: &str) -> Item {
     Item::parse(text.as_bytes()).unwrap()
 }
 

@@ -26,6 +26,6 @@ CREATE TABLE deliveries (
     resent BOOLEAN NOT NULL DEFAULT FALSE
 );
 
-CREATE INDEX deliveries_pending ON deliveries (source, state, task) WHERE state <> 'done';
+CREATE INDEX deliveries_pending_by_source ON deliveries (source, state, task) WHERE state <> 'done';
 CREATE INDEX deliveries_by_source ON deliveries (source, remote) WHERE remote IS NOT NULL;
 CREATE UNIQUE INDEX deliveries_by_remote ON deliveries (remote) WHERE remote IS NOT NULL;

@@ -24,7 +24,7 @@ CREATE TABLE reconciliations (
     -- The pass under way: when it began there, and the last task that it read.
     begun_at BIGINT,
     after BIGINT NOT NULL DEFAULT 0,
-    -- When all was compared last, and how many annotations more there were there than here after it.
+    -- When all was compared last, and how many annotations more there were there than here without a reason for it.
     compared_at BIGINT,
     surplus BIGINT NOT NULL DEFAULT 0,
     -- When a pass came to its end last.

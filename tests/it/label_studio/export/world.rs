@@ -38,6 +38,8 @@ pub(super) struct State {
     /// What goes wrong; projects count no annotations then, so that there is something to compare.
     pub(super) fails: Option<Failure>,
     asked_for_one: bool,
+    /// A task that is deleted when another is asked for by itself.
+    pub(super) goes_along: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -276,6 +278,9 @@ impl State {
             return json(StatusCode::OK, user);
         }
         self.asked_for_one = true;
+        if let Some(along) = self.goes_along.take() {
+            self.tasks.remove(&along);
+        }
         if self.is(Failure::NoProjectSoon) {
             return gone();
         }

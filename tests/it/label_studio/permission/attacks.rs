@@ -112,15 +112,15 @@ async fn a_number_of_our_own_store_is_no_task_of_label_studio() {
     of_task.as_object_mut().unwrap().remove("objects");
     of_task["task"] = 1.into();
     let bearer = format!("Bearer {}", sign(&of_task));
-    for (config, want) in [
-        (own.clone(), 200),
-        (format!("{}{own}", studio.fake.config("")), 403),
-        (format!("{}{own}", studio.fake.config("token = \"service\"")), 403),
-    ] {
-        let gateway = Gateway::start(&config).await;
-        sync(&gateway).await;
-        let answer = gateway.send("GET", &resolve("tasks/1", A), &[("authorization", &bearer)]).await;
-        assert_eq!(answer.status, want, "{}", answer.text());
+    let gateway = Gateway::start(&own).await;
+    sync(&gateway).await;
+    let ask =
+        async || gateway.send("GET", &resolve("tasks/1", A), &[("authorization", &bearer)]).await.status;
+    assert_eq!(ask().await, 200);
+    for (reloads, more) in [(1.0, ""), (2.0, "token = \"service\"")] {
+        gateway.reload(&format!("{}{own}", studio.fake.config(more)));
+        gateway.metric_becomes("mediagate_config_reloads_total", &["loaded"], reloads).await;
+        assert_eq!(ask().await, 403, "{more}");
     }
 }
 
