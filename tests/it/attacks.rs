@@ -259,7 +259,9 @@ async fn an_empty_admin_token_is_refused() {
     ] {
         std::fs::write(
             &path,
-            format!("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{line}\n"),
+            format!(
+                "[store]\nurl = \"sqlite::memory:\"\n[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{line}\n"
+            ),
         )
         .unwrap();
         let config = Config::load(&path).unwrap();
