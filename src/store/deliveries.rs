@@ -372,7 +372,8 @@ macro_rules! claim_new {
     ($tasks:literal, $lock:literal) => {
         concat!(
             "UPDATE deliveries SET state = 'sending', batch = $1, settle_at = $2, stale = FALSE, after_remote = \
-             (SELECT MAX(remote) FROM deliveries known WHERE known.source = deliveries.source) \
+             (SELECT MAX(remote) FROM deliveries known WHERE known.source = deliveries.source \
+             AND known.remote IS NOT NULL) \
              WHERE task IN (SELECT task FROM deliveries WHERE task ",
             $tasks,
             " AND state = 'due' AND remote IS NULL ORDER BY task",
