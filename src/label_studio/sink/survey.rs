@@ -109,7 +109,7 @@ impl Sink {
             .filter(|(_, marker)| marker.store == store)
             .collect();
         let numbers: Vec<TaskNumber> = marked.iter().map(|(_, marker)| TaskNumber(marker.task)).collect();
-        let known = self.store.deliveries(&numbers).await?;
+        let known = self.store.deliveries(&self.project, &numbers).await?;
         let mut twins: HashMap<TaskNumber, Twin> = known.values().filter_map(twin).collect();
         let mut found: HashMap<String, Vec<(TaskNumber, i64)>> = HashMap::new();
         let (mut sorted, mut doubles) = (Sorted::default(), Vec::new());

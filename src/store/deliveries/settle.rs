@@ -96,17 +96,23 @@ impl Store {
         .await
     }
 
-    /// What is known of these tasks.
-    pub async fn deliveries(&self, tasks: &[TaskNumber]) -> Result<HashMap<TaskNumber, Delivery>, Error> {
+    /// What is known of these tasks, as far as they are of the project: what is told of a task there may name any of ours.
+    pub async fn deliveries(
+        &self,
+        project: &ProjectId,
+        tasks: &[TaskNumber],
+    ) -> Result<HashMap<TaskNumber, Delivery>, Error> {
         let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
         let rows: Vec<DeliveryRow> = self
             .bounded(async {
                 Ok(match &self.0.pool {
                     Pool::Sqlite(pool) => {
-                        sqlx::query_as(THESE_SQLITE).bind(json!(tasks).to_string()).fetch_all(pool).await?
+                        let query = sqlx::query_as(THESE_SQLITE).bind(json!(tasks).to_string());
+                        query.bind(project.as_str()).fetch_all(pool).await?
                     }
                     Pool::Postgres(pool) => {
-                        sqlx::query_as(THESE_POSTGRES).bind(tasks).fetch_all(pool).await?
+                        let query = sqlx::query_as(THESE_POSTGRES).bind(tasks);
+                        query.bind(project.as_str()).fetch_all(pool).await?
                     }
                 })
             })
@@ -203,7 +209,8 @@ macro_rules! these {
     ($tasks:literal) => {
         concat!(
             "SELECT deliveries.task, key, row_index, state, remote, batch FROM deliveries \
-             JOIN links ON links.task = deliveries.task WHERE deliveries.task ",
+             JOIN links ON links.task = deliveries.task JOIN sources ON sources.id = links.source \
+             WHERE project = $2 AND deliveries.task ",
             $tasks
         )
     };

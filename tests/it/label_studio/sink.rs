@@ -362,6 +362,25 @@ async fn what_cannot_be_delivered_says_what_to_do() {
     }
 }
 
+/// Whoever may write tasks of one project may put any marker into them.
+#[tokio::test]
+async fn a_marker_that_is_copied_into_another_project_moves_nothing_there() {
+    let bench = Bench::start(keys(3)).await;
+    let storage = bench.storage(bench.settings(ImportMethod::Files)).await;
+    bench.sync_well(storage).await;
+    let project = Some(ProjectId::parse("7").unwrap());
+    let other = bench.storage(Settings { project, ..bench.settings(ImportMethod::Files) }).await;
+    let victim = bench.studio.tasks()[2].1.clone();
+    let mut forged = victim.clone();
+    forged["meta"]["mediagate"]["batch"] = json!("0000000000000000");
+    // The first answer is lost, so that the sync of the other project looks at what is there.
+    bench.studio.add(forged);
+    bench.studio.script([Fault::RequestLost]);
+    bench.sync_well(other).await;
+    let left: Vec<i64> = bench.studio.tasks().iter().map(|(id, _)| *id).collect();
+    assert_eq!(left, [1, 2, 3, 4, 5, 6, 7], "nothing is deleted");
+}
+
 /// Two storages over one bucket and project have their tasks together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_storages_that_sync_at_once_make_each_task_once() {

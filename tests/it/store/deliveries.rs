@@ -194,7 +194,9 @@ async fn deliver(store: &Store, claim: Claim, batch: &Batch, first: i64) {
 }
 
 async fn one(store: &Store, task: TaskNumber) -> Delivery {
-    store.deliveries(&[task]).await.unwrap().remove(&task).unwrap()
+    let project = |id| ProjectId::parse(id).unwrap();
+    assert!(store.deliveries(&project("2"), &[task]).await.unwrap().is_empty(), "it is no other project's");
+    store.deliveries(&project("1"), &[task]).await.unwrap().remove(&task).unwrap()
 }
 
 async fn end(store: &Store, claim: Claim) {

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 use crate::support::label_studio::FakeLabelStudio;
 
-/// A running one with project 5, whose label config wants `image`, and which takes the token `t`.
+/// A running one that takes the token `t`. Projects 5 and 7 have all of its tasks together, and their label config wants
+/// `image`.
 pub(super) struct Studio {
     pub(super) server: FakeLabelStudio,
     world: World,
@@ -270,7 +271,7 @@ async fn remove(State(world): State<World>, Path(task): Path<i64>) -> StatusCode
 
 fn refused(headers: &HeaderMap, project: &str) -> Option<Response> {
     let status = match (headers.get("authorization").map(http::HeaderValue::as_bytes), project) {
-        (Some(b"Token t"), "5") => return None,
+        (Some(b"Token t"), "5" | "7") => return None,
         (Some(b"Token t"), "6") => StatusCode::FORBIDDEN,
         (Some(b"Token t"), _) => StatusCode::NOT_FOUND,
         _ => StatusCode::UNAUTHORIZED,
