@@ -221,13 +221,17 @@ impl Egress {
         self.doors.builder.build(self.door().connector.clone())
     }
 
-    /// The same for the application behind the gateway: past the proxy, by whichever door.
+    /// A client for the application behind the gateway: past the proxy, by whichever door, each request on a connection of
+    /// its own. uWSGI's HTTP router, which Label Studio's image runs, closes after each answer without saying so, and a
+    /// request on a connection that is being closed is lost; one with a body cannot be sent again.
     pub fn forwarding_client<B>(&self) -> HttpClient<B>
     where
         B: Body + Send,
         B::Data: Send,
     {
-        self.doors.builder.build(self.doors.upstream.clone())
+        let mut builder = self.doors.builder.clone();
+        builder.pool_max_idle_per_host(0);
+        builder.build(self.doors.upstream.clone())
     }
 
     fn door(&self) -> &Door {

@@ -276,3 +276,16 @@ async fn media_paths_are_guarded_under_the_prefix_of_the_application() {
     let head = seen(&application);
     assert!(head.starts_with("get /ls/projects/ "), "the prefix goes on: {head}");
 }
+
+/// uWSGI's HTTP router, which Label Studio's image runs, closes after each answer and does not say so.
+#[tokio::test]
+async fn an_application_that_closes_unannounced_loses_no_request() {
+    let answer = response("200 OK", &[("content-length", "2")], b"ok");
+    let closing = vec![Step::Head, Step::Send(answer), Step::Head, Step::Reset];
+    let application = Scripted::start(vec![closing, ok()]).await;
+    let gateway = Gateway::start(&upstream(&application.url(), "")).await;
+    for number in 0..2 {
+        assert_eq!(gateway.send("POST", "/api/tasks", &[]).await.text(), "ok", "request {number}");
+    }
+    assert_eq!(application.heads()[1].0, 1, "the second came by a connection of its own");
+}
