@@ -107,7 +107,10 @@ impl<'a> Turns<'a> {
         projects: &BTreeSet<i64>,
     ) -> Result<(), Error> {
         let Inner { store, metrics, secret, .. } = self.follower;
-        people::refresh(asker, store).await?;
+        // Where nothing is exported nobody has to be named.
+        if !projects.is_empty() {
+            people::refresh(asker, store).await?;
+        }
         let Some(url) = &config.webhook_url else {
             metrics.webhooks(0, 0);
             return Ok(());
