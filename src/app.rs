@@ -121,7 +121,7 @@ impl App {
         };
         let follow_metrics = FollowMetrics::register(&registry)?;
         let secret = config.hooks.read_secret().map_err(ConfigError::from)?;
-        let follower = Follower::new(in_force, store.clone(), follow_metrics, secret, clock);
+        let follower = Follower::new(in_force, store.clone(), follow_metrics, secret.clone(), clock);
         let host = Arc::new(Observed {
             context: Arc::clone(&context),
             registry: registry.clone(),
@@ -132,7 +132,7 @@ impl App {
         let observed = Observed { context: Arc::clone(&context), registry, follower: follower.clone() };
         let control = Control::new(observed, store, clock, bearer)
             .with_intake(intake_metrics, config.admin.max_annotations_body)
-            .with_hooks(config.hooks.bearer().map_err(ConfigError::from)?);
+            .with_hooks(secret.as_ref());
         context.open_storages(control.storages_router());
         Ok(Self {
             public,

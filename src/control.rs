@@ -149,8 +149,9 @@ impl Control {
 
     /// The same, with webhooks that present this.
     #[must_use]
-    pub fn with_hooks(self, secret: Option<Bearer>) -> Self {
-        Self { hook_secret: secret, ..self }
+    pub fn with_hooks(self, secret: Option<&SecretString>) -> Self {
+        let hash = |secret: &SecretString| Bearer::from_hash(sha256(secret.expose_secret().as_bytes()));
+        Self { hook_secret: secret.map(hash), ..self }
     }
 
     /// The routes of the control port.

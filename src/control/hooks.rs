@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Bearer, Control, Problem, annotations::json, sha256};
+use super::{Control, Problem, annotations::json};
 use crate::{
     annotation::{Annotation, Beside, Change, read_id},
     id::{AnnotationId, TaskId},
@@ -72,12 +72,6 @@ impl Config {
     /// Whether there is to be one.
     pub fn has_secret(&self) -> bool {
         self.secret.is_some() || self.secret_file.is_some()
-    }
-
-    /// What tells the secret from others; `None` where there is none.
-    pub fn bearer(&self) -> Result<Option<Bearer>, SecretError> {
-        let secret = self.read_secret()?;
-        Ok(secret.map(|secret| Bearer::from_hash(sha256(secret.expose_secret().as_bytes()))))
     }
 
     /// Reads the secret; `None` where there is none.

@@ -108,7 +108,7 @@ impl ControlPort {
         let bearer = Bearer::new(&ADMIN.into());
         let hooks = HooksConfig { secret: hooks.map(Into::into), ..HooksConfig::default() };
         let control = Control::new(Alone(sidecar), store.clone(), clock, bearer);
-        let router = served(control.with_hooks(hooks.bearer().unwrap()));
+        let router = served(control.with_hooks(hooks.read_secret().unwrap().as_ref()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
