@@ -5,6 +5,7 @@
 //! by one [`Client`], either as whoever sent a request, with nothing but the credentials of that request, or as the
 //! service, with the token of the configuration. The two never mix.
 
+mod account;
 mod client;
 mod config;
 mod follow;

@@ -12,7 +12,7 @@ use http::{Method, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Client, Credentials};
+use super::{Client, Credentials, account::Account};
 use crate::{
     access::mint::{Minter, TokenRequest},
     annotation::read_id,
@@ -58,12 +58,6 @@ struct TaskParts<'a> {
     project: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
-}
-
-/// The account of whoever asks.
-#[derive(Deserialize)]
-struct Person {
-    email: String,
 }
 
 #[derive(Deserialize)]
@@ -115,12 +109,11 @@ impl TaskJson {
     /// The e-mail of whoever asked: the subject of the tokens in the answer.
     async fn subject(&self, asked: &Asked) -> Option<String> {
         self.tokens.as_ref()?;
-        let answer = self.client.get_as(WHOAMI, &Credentials::of(&asked.headers)).await;
-        let person = answer.and_then(|answer| answer.json::<Person>("the caller's account"));
-        person
-            .inspect_err(|error| tracing::debug!(%error, "tokens in media URLs name nobody"))
-            .ok()
-            .map(|it| it.email)
+        let asked = Account::ask(&self.client, &Credentials::of(&asked.headers)).await;
+        let account = asked.and_then(|answer| Account::read(&answer));
+        let account =
+            account.inspect_err(|error| tracing::debug!(%error, "tokens in media URLs name nobody")).ok()?;
+        account.email().map(str::to_owned)
     }
 
     /// The data of a task with media URLs; `None` where nothing of it is served.
@@ -208,20 +201,20 @@ fn value_of<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 
 /// The tasks of an answer, in its order: it is one, a list of them, or an object with `tasks`.
 fn tasks_in<'a>(answer: &'a str, project: Option<&ProjectId>) -> Vec<TaskPlace<'a>> {
-    let bodies: Vec<&RawValue> = if answer.trim_start().starts_with('[') {
-        serde_json::from_str(answer).unwrap_or_default()
+    let listed: Option<Vec<&RawValue>> = if answer.trim_start().starts_with('[') {
+        serde_json::from_str(answer).ok()
     } else {
-        match serde_json::from_str::<ListParts<'a>>(answer) {
-            Ok(ListParts { tasks: Some(tasks) }) => tasks,
-            _ => serde_json::from_str(answer).map(|task| vec![task]).unwrap_or_default(),
-        }
+        serde_json::from_str::<ListParts<'a>>(answer).ok().and_then(|list| list.tasks)
     };
-    bodies.into_iter().filter_map(|body| TaskPlace::of(body, project)).collect()
+    match listed {
+        Some(tasks) => tasks.into_iter().filter_map(|task| TaskPlace::of(task.get(), project)).collect(),
+        None => TaskPlace::of(answer, project).into_iter().collect(),
+    }
 }
 
 impl<'a> TaskPlace<'a> {
-    fn of(body: &'a RawValue, project: Option<&ProjectId>) -> Option<Self> {
-        let parts: TaskParts<'a> = serde_json::from_str(body.get()).ok()?;
+    fn of(body: &'a str, project: Option<&ProjectId>) -> Option<Self> {
+        let parts: TaskParts<'a> = serde_json::from_str(body).ok()?;
         let id = read_id(parts.id?).ok()?;
         let own = parts.project.and_then(|project| ProjectId::parse(&read_id(project).ok()?).ok());
         Some(Self { id, project: own.or_else(|| project.cloned()), data: parts.data? })
@@ -234,8 +227,6 @@ fn place_in(text: &str, part: &str) -> Option<Range<usize>> {
     let end = start + part.len();
     (end <= text.len()).then_some(start..end)
 }
-
-const WHOAMI: &str = "/api/current-user/whoami";
 
 #[cfg(test)]
 mod tests;

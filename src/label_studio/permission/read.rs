@@ -11,7 +11,7 @@ use super::decision::Wanted;
 use crate::{
     gateway::{links::Mentioned, permission::Refusal},
     id::ProjectId,
-    label_studio::{Answer, Client, ClientError, Credentials},
+    label_studio::{Answer, Client, ClientError, Credentials, account::Account},
 };
 
 /// What the caller may see.
@@ -66,17 +66,8 @@ pub(super) async fn task_as_service(client: &Client, number: u64) -> Result<Ment
 
 /// Who the caller is: their e-mail address, or else their number.
 pub(super) async fn subject(client: &Client, credentials: &Credentials) -> Result<Arc<str>, Failure> {
-    #[derive(Deserialize)]
-    struct WhoAmI {
-        id: u64,
-        #[serde(default)]
-        email: String,
-    }
-    let answer = permitted(client.get_as("/api/current-user/whoami", credentials).await?)?;
-    let caller: WhoAmI = answer.json("who the caller is")?;
-    let is_name =
-        (1..=MAX_SUBJECT).contains(&caller.email.len()) && !caller.email.chars().any(char::is_control);
-    Ok(if is_name { caller.email.into() } else { caller.id.to_string().into() })
+    let account = Account::read(&permitted(Account::ask(client, credentials).await?)?)?;
+    Ok(account.email().map_or_else(|| account.id.to_string().into(), Into::into))
 }
 
 impl Failure {
@@ -142,6 +133,3 @@ fn project(answer: &Answer, number: u64) -> Result<ProjectId, Failure> {
     }
     Ok(project.id)
 }
-
-/// The longest `sub` of a token.
-const MAX_SUBJECT: usize = 512;

@@ -9,12 +9,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use moka::future::Cache;
-use serde::Deserialize;
 
 use crate::{
     control::{Access, Judging, Member, Refusal},
     id::ProjectId,
-    label_studio::{Answer, Client, ClientError, Config, Credentials},
+    label_studio::{Answer, Client, ClientError, Config, Credentials, account::Account},
 };
 
 /// A request's sender.
@@ -40,14 +39,6 @@ type Fingerprint = [u8; 32];
 struct Known {
     name: Arc<str>,
     may_change: bool,
-}
-
-#[derive(Deserialize)]
-struct Whoami {
-    id: i64,
-    email: Option<String>,
-    /// Label Studio lists all of them for everybody; its paid editions list those of the role.
-    permissions: Option<Vec<String>>,
 }
 
 impl Decisions {
@@ -94,14 +85,13 @@ impl Person {
     }
 
     async fn whoami(&self) -> Result<Result<Known, Refusal>, Refusal> {
-        let answer = self.get("/api/current-user/whoami").await?;
+        let answer = Account::ask(&self.client, &self.credentials).await.map_err(|error| away(&error))?;
         if let Err(refusal) = verdict(answer.status)? {
             return Ok(Err(refusal));
         }
-        let whoami: Whoami = answer.json("a person").map_err(|error| away(&error))?;
-        let name = whoami.email.filter(|email| !email.is_empty());
-        let name = name.unwrap_or_else(|| format!("user {}", whoami.id)).into();
-        let may_change = whoami.permissions.is_none_or(|all| all.iter().any(|one| one == CHANGE));
+        let account = Account::read(&answer).map_err(|error| away(&error))?;
+        let name = account.email().map_or_else(|| format!("user {}", account.id).into(), Into::into);
+        let may_change = account.permissions.is_none_or(|all| all.iter().any(|one| one == CHANGE));
         Ok(Ok(Known { name, may_change }))
     }
 
