@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::metrics::FollowMetrics;
 use self::{ask::Asker, pass::Pass, people::Acquaintance, turns::Turns};
-use super::{Client, ClientError, Config};
+use super::{Client, ClientError, Config, number};
 use crate::{
     annotation::Person,
     id::ProjectId,
@@ -100,7 +100,9 @@ impl AnnotationSource for Follower {
         project: &'a ProjectId,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
         Box::pin(async move {
-            let Some(((asker, _), number)) = self.0.asker().zip(number(project)) else { return Ok(()) };
+            let Some(((asker, _), number)) = self.0.asker().zip(number(project.as_str())) else {
+                return Ok(());
+            };
             let Inner { store, metrics, clock, .. } = &*self.0;
             let found = Pass::new(&asker, store, number, *clock).run().await;
             metrics.passed(found.as_ref().ok());
@@ -124,9 +126,4 @@ impl fmt::Debug for Follower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follower").finish_non_exhaustive()
     }
-}
-
-/// Label Studio's projects have numbers; annotations that others send here may have any name for theirs.
-fn number(project: &ProjectId) -> Option<i64> {
-    project.as_str().parse().ok().filter(|number: &i64| number.to_string() == project.as_str())
 }

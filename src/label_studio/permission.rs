@@ -20,7 +20,7 @@ use self::{
     decision::{Allowance, Decision, Wanted},
     read::{Failure, Found},
 };
-use super::{Client, Config, Credentials};
+use super::{Client, Config, Credentials, number};
 use crate::{
     access::mint::{Minter, TokenRequest},
     gateway::{
@@ -191,7 +191,7 @@ impl Permissions {
 
     /// What a task mentions as it was read last, or as the service reads it now; nothing where there is no service.
     async fn of_task(&self, task: &TaskId, now: SystemTime) -> Result<Arc<Mentioned>, Refusal> {
-        let Some(number) = decision::number(task.as_str()) else { return Err(Refusal::TaskNotFound) };
+        let Some(number) = number(task.as_str()) else { return Err(Refusal::TaskNotFound) };
         if let Some(known) = self.mentioned.get(&number).await {
             if now < known.read_at + self.config.decision_ttl {
                 return Ok(known.mentioned);

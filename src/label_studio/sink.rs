@@ -23,7 +23,7 @@ use self::{
     api::{Api, ImportFault},
     error::SinkFault,
 };
-use super::{Client, Config};
+use super::{Client, Config, number};
 use crate::{
     id::ProjectId,
     run::Claim,
@@ -78,7 +78,7 @@ impl Sink {
         let project = storage.settings.project.clone().ok_or_else(|| {
             unavailable("the storage has no project, so its tasks have nowhere to go; set its project")
         })?;
-        let number = project.as_str().parse().map_err(|_| {
+        let number = number(project.as_str()).ok_or_else(|| {
             unavailable("the storage's project is no number, as Label Studio's are; set its project")
         })?;
         let api = Api::new(Arc::clone(client), number, config.timeout);

@@ -8,12 +8,15 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Asker, Error, Inner, number,
+    Asker, Error, Inner,
     pass::{Found, LEASE, Pass},
     people,
     webhooks::{Ours, Refusal},
 };
-use crate::{label_studio::Config, storage::Direction};
+use crate::{
+    label_studio::{Config, number},
+    storage::Direction,
+};
 
 /// Takes turns, and remembers what it said.
 pub(super) struct Turns<'a> {
@@ -97,7 +100,8 @@ impl<'a> Turns<'a> {
         if of_all {
             return all_projects(asker).await;
         }
-        Ok(targets.iter().filter_map(|target| number(target.settings.project.as_ref()?)).collect())
+        // Annotations that others send here may have any name for their project.
+        Ok(targets.iter().filter_map(|target| number(target.settings.project.as_ref()?.as_str())).collect())
     }
 
     async fn keep_shared(

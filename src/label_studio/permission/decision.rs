@@ -9,6 +9,7 @@ use crate::{
         permission::{Permitted, Refusal},
         route::Scope,
     },
+    label_studio::number,
 };
 
 /// A task or project of Label Studio.
@@ -95,36 +96,5 @@ impl Decision {
 impl std::fmt::Debug for Allowance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Allowance").field("expires_at", &self.expires_at).finish_non_exhaustive()
-    }
-}
-
-/// The number that an id is, in the one spelling that it has.
-pub(super) fn number(id: &str) -> Option<u64> {
-    id.parse().ok().filter(|number: &u64| number.to_string() == id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_has_one_spelling() {
-        for (id, want) in [
-            ("7", Some(7)),
-            ("0", Some(0)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("07", None),
-            ("+7", None),
-            ("-7", None),
-            (" 7", None),
-            ("7/", None),
-            ("7?x=1", None),
-            ("../projects/1", None),
-            ("٧", None),
-            ("", None),
-        ] {
-            assert_eq!(number(id), want, "{id:?}");
-        }
     }
 }

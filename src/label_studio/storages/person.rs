@@ -13,7 +13,7 @@ use moka::future::Cache;
 use crate::{
     control::{Access, Judging, Member, Refusal},
     id::ProjectId,
-    label_studio::{Answer, Client, ClientError, Config, Credentials, account::Account},
+    label_studio::{self, Answer, Client, ClientError, Config, Credentials, account::Account},
 };
 
 /// A request's sender.
@@ -138,11 +138,9 @@ fn verdict(status: StatusCode) -> Result<Result<(), Refusal>, Refusal> {
     }
 }
 
-/// The project as Label Studio numbers it. Another spelling of a number would be judged as the number, and kept as
-/// another project.
+/// The project as Label Studio numbers it.
 fn number(project: &ProjectId) -> Option<i64> {
-    let number = project.as_str().parse::<i64>().ok().filter(|number| *number > 0)?;
-    (number.to_string() == project.as_str()).then_some(number)
+    label_studio::number(project.as_str()).filter(|number| *number > 0)
 }
 
 fn away(error: &ClientError) -> Refusal {
