@@ -22,6 +22,7 @@ use std::{
 
 use bytes::Bytes;
 use bytesize::ByteSize;
+use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::Empty;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -278,6 +279,12 @@ fn source_addresses(addresses: &[IpAddr]) -> Result<(Option<Ipv4Addr>, Option<Ip
         }
     }
     Ok((v4, v6))
+}
+
+/// How long an answer asks to wait: `Retry-After` in seconds (RFC 9110 section 10.2.3); a date is not read.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Whether the connection ended without a byte of an answer, as a pooled one does that the other side had

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 
-use crate::egress::Refused;
+use crate::egress::{Refused, retry_after};
 
 /// Why S3 gave no object, or no URL could be signed.
 #[derive(Debug, thiserror::Error)]
@@ -178,11 +178,6 @@ fn names_other_region(status: StatusCode, headers: &HeaderMap) -> bool {
 
 fn region(headers: &HeaderMap) -> Option<Box<str>> {
     headers.get("x-amz-bucket-region")?.to_str().ok().filter(|text| is_plain(text)).map(Into::into)
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 fn object_size(headers: &HeaderMap, body: &[u8]) -> Option<u64> {

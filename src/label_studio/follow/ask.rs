@@ -9,7 +9,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 
-use crate::label_studio::{Answer, Client, ClientError};
+use crate::{
+    egress::retry_after,
+    label_studio::{Answer, Client, ClientError},
+};
 
 /// Asks as the service.
 pub(super) struct Asker(pub(super) Arc<Client>);
@@ -56,11 +59,6 @@ impl Asker {
 /// When Label Studio answered, by its own clock.
 pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// How often a pause is made for one request.

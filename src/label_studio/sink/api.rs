@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::error::SinkFault;
-use crate::label_studio::{Answer, Client, ClientError};
+use crate::{
+    egress::retry_after,
+    label_studio::{Answer, Client, ClientError},
+};
 
 /// Label Studio's API of one project.
 #[derive(Debug)]
@@ -204,10 +207,9 @@ fn filter(column: &str, operator: &str, kind: &str, value: &Value) -> Value {
     json!({ "conjunction": "and", "items": [item] })
 }
 
-/// `Retry-After` in seconds, within reason.
+/// What `Retry-After` says, within reason.
 fn pause(answer: &Answer) -> Option<Duration> {
-    let seconds: u64 = answer.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).clamp(A_MOMENT, LONGEST_PAUSE))
+    retry_after(&answer.headers).map(|pause| pause.clamp(A_MOMENT, LONGEST_PAUSE))
 }
 
 /// What a validation error names: `Error at item 3: why :: the item`, a hundred of them at most.
