@@ -44,13 +44,7 @@ pub fn present<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Pre
     if let Some(text) = bearer(headers)? {
         return Ok(Presented { text: text.into(), source: TokenSource::Header });
     }
-    if let Some(text) = query.map(from_query).transpose()?.flatten() {
-        return Ok(Presented { text, source: TokenSource::Query });
-    }
-    match cookie(headers, COOKIE)? {
-        Some(text) => Ok(Presented { text: text.into(), source: TokenSource::Cookie }),
-        None => Err(Error::TokenMissing),
-    }
+    beside_header(headers, query)?.ok_or(Error::TokenMissing)
 }
 
 /// As [`present`], before an application that has bearers of its own: one that is none of ours does not count.
@@ -64,11 +58,7 @@ pub fn present_ours<'a>(
     {
         return Ok(Some(Presented { text: text.into(), source: TokenSource::Header }));
     }
-    if let Some(text) = query.map(from_query).transpose()?.flatten() {
-        return Ok(Some(Presented { text, source: TokenSource::Query }));
-    }
-    let text = cookie(headers, COOKIE)?;
-    Ok(text.map(|text| Presented { text: text.into(), source: TokenSource::Cookie }))
+    beside_header(headers, query)
 }
 
 /// What the gateway told itself in [`PERMISSION_COOKIE`]; two of them are none, since one may be somebody else's.
@@ -115,6 +105,15 @@ impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presented").field("source", &self.source).finish_non_exhaustive()
     }
+}
+
+/// The token of the query, or else of the cookie.
+fn beside_header<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option<Presented<'a>>, Error> {
+    if let Some(text) = query.map(from_query).transpose()?.flatten() {
+        return Ok(Some(Presented { text, source: TokenSource::Query }));
+    }
+    let text = cookie(headers, COOKIE)?;
+    Ok(text.map(|text| Presented { text: text.into(), source: TokenSource::Cookie }))
 }
 
 /// The bearer. Other schemes are credentials of the application behind us; beside a bearer they are ambiguous.

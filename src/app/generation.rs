@@ -126,9 +126,7 @@ pub(super) async fn assemble(
     let egress = Arc::new(Egress::build(&config.egress)?);
     let internal_key =
         before.map_or_else(|| Arc::new(InternalKey::generate()), |before| Arc::clone(&before.internal_key));
-    let is_asked =
-        config.upstream.as_ref().is_some_and(|upstream| upstream.kind == forward::Kind::LabelStudio);
-    let trusted_key = is_asked.then_some(&*internal_key);
+    let trusted_key = upstream_label_studio(config).map(|_| &*internal_key);
     let verifier = Arc::new(Verifier::build_with(&config.access, trusted_key, clock())?);
     if let Some(before) = before {
         verifier.inherit_jwks(&before.verifier);
@@ -180,17 +178,18 @@ pub(super) async fn assemble(
     })
 }
 
+/// `[upstream]`, where Label Studio stands there.
+fn upstream_label_studio(config: &Config) -> Option<&forward::Config> {
+    config.upstream.as_ref().filter(|upstream| upstream.kind == forward::Kind::LabelStudio)
+}
+
 /// Label Studio's clients, where `[upstream]` says that it stands there.
 fn studio(
     config: &Config,
     (public, sidecar): (&Egress, &Egress),
     clock: fn() -> SystemTime,
 ) -> Result<Option<Studio>, ConfigError> {
-    let Some(upstream) =
-        config.upstream.as_ref().filter(|upstream| upstream.kind == forward::Kind::LabelStudio)
-    else {
-        return Ok(None);
-    };
+    let Some(upstream) = upstream_label_studio(config) else { return Ok(None) };
     let client =
         |egress| label_studio::Client::build(upstream, &config.label_studio, egress, clock).map(Arc::new);
     config.label_studio.check_webhook(config.hooks.has_secret())?;

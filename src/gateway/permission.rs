@@ -7,11 +7,12 @@
 
 use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
 
 use super::{
     Error, Peer, State,
     body::Body,
+    forward::X_FORWARDED_PROTO,
     links::Mentioned,
     locate::Storages,
     metrics::Metrics,
@@ -237,4 +238,3 @@ fn came_by_tls(state: &State, peer: Peer, headers: &HeaderMap) -> bool {
 
 /// Browsers keep cookies of at least 4096 bytes, attributes included (RFC 6265 section 6.1).
 const MAX_COOKIE: usize = 3_800;
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

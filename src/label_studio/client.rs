@@ -321,4 +321,5 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(4);
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Where Label Studio takes a token, too.
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");

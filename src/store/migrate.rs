@@ -75,25 +75,25 @@ impl From<MigrateError> for Error {
     }
 }
 
-fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
-    let migrations = files.iter().map(|&(version, name, text)| {
+fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
+    let migrations = files.iter().zip(1..).map(|(&(name, text), version)| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())
 }
 
 /// In order; what was released is never edited, since databases remember its hash.
-const SQLITE: &[(i64, &str, &str)] = &[
-    (1, "init", include_str!("migrations/sqlite/0001_init.sql")),
-    (2, "sync", include_str!("migrations/sqlite/0002_sync.sql")),
-    (3, "export", include_str!("migrations/sqlite/0003_export.sql")),
-    (4, "deliveries", include_str!("migrations/sqlite/0004_deliveries.sql")),
-    (5, "people", include_str!("migrations/sqlite/0005_people.sql")),
+const SQLITE: &[(&str, &str)] = &[
+    ("init", include_str!("migrations/sqlite/0001_init.sql")),
+    ("sync", include_str!("migrations/sqlite/0002_sync.sql")),
+    ("export", include_str!("migrations/sqlite/0003_export.sql")),
+    ("deliveries", include_str!("migrations/sqlite/0004_deliveries.sql")),
+    ("people", include_str!("migrations/sqlite/0005_people.sql")),
 ];
-const POSTGRES: &[(i64, &str, &str)] = &[
-    (1, "init", include_str!("migrations/postgres/0001_init.sql")),
-    (2, "sync", include_str!("migrations/postgres/0002_sync.sql")),
-    (3, "export", include_str!("migrations/postgres/0003_export.sql")),
-    (4, "deliveries", include_str!("migrations/postgres/0004_deliveries.sql")),
-    (5, "people", include_str!("migrations/postgres/0005_people.sql")),
+const POSTGRES: &[(&str, &str)] = &[
+    ("init", include_str!("migrations/postgres/0001_init.sql")),
+    ("sync", include_str!("migrations/postgres/0002_sync.sql")),
+    ("export", include_str!("migrations/postgres/0003_export.sql")),
+    ("deliveries", include_str!("migrations/postgres/0004_deliveries.sql")),
+    ("people", include_str!("migrations/postgres/0005_people.sql")),
 ];

@@ -7,7 +7,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 
-use crate::control::Refusal;
+use crate::{control::Refusal, gateway::forward::X_FORWARDED_HOST, label_studio::client::X_API_KEY};
 
 /// Passes what only reads, what carries no cookie, and what a page of this host sends.
 pub(super) fn check(parts: &Parts, is_proxied: bool) -> Result<(), Refusal> {
@@ -59,8 +59,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 #[cfg(test)]
 mod tests {
