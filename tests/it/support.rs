@@ -11,6 +11,7 @@ pub mod metadata;
 pub mod postgres;
 pub mod s3;
 pub mod scripted;
+pub mod sidecar;
 pub mod sts;
 
 /// The real time, which signatures are checked against.

@@ -10,58 +10,25 @@ mod model;
 use std::{sync::Arc, time::Duration};
 
 use mediagate::{
-    egress::{self, Egress},
-    id::{ProjectId, RunId, StorageId, StorageName},
-    object::Bucket,
+    id::{RunId, StorageId},
     run::{Job, Run, Trigger},
-    s3::S3Metrics,
     sidecar::{
-        self, Connector, Doors, Host, RunMetrics, Runner, Sidecar,
-        sync::{SinkUnavailable, StoreSink, TaskSink},
+        Runner,
+        sync::{StoreSink, TaskSink},
     },
-    storage::{Direction, EndpointUrl, ImportMethod, Keys, Kind, Settings, Storage},
-    store::{self, NewStorage, Store, TaskFilter},
+    storage::{ImportMethod, Settings, Storage},
+    store::{self, Store, TaskFilter},
     task::Task,
 };
-use prometheus::Registry;
 use tempfile::TempDir;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    bucket::MemoryBucket,
-    clock,
-    postgres::shared,
-    s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY},
-};
+use crate::support::{bucket::MemoryBucket, clock, postgres::shared, sidecar};
 
 /// A store and a runner beside a bucket.
 struct Bench {
     store: Store,
     bucket: MemoryBucket,
-}
-
-struct Alone {
-    sidecar: Sidecar,
-    lease: Duration,
-}
-
-impl Host for Alone {
-    fn sidecar(&self) -> Sidecar {
-        self.sidecar.clone()
-    }
-
-    fn file_keys(&self, _: &StorageName) -> Option<Keys> {
-        None
-    }
-
-    fn config(&self) -> sidecar::Config {
-        sidecar::Config { lease: self.lease, ..sidecar::Config::default() }
-    }
-
-    fn sink(&self, store: &Store, _: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
-        Ok(Arc::new(StoreSink(store.clone())))
-    }
 }
 
 impl Bench {
@@ -100,24 +67,11 @@ impl Bench {
 
     /// The settings of a storage over the bucket, for project 1.
     fn settings(&self) -> Settings {
-        Settings {
-            project: Some(ProjectId::parse("1").unwrap()),
-            bucket: Some(Bucket::parse("media").unwrap()),
-            endpoint: Some(EndpointUrl::parse(&self.bucket.url()).unwrap()),
-            method: ImportMethod::Files,
-            recursive: true,
-            ..Settings::default()
-        }
+        sidecar::settings(&self.bucket, "1", ImportMethod::Files)
     }
 
     async fn storage(&self, settings: Settings) -> StorageId {
-        let keys = Keys {
-            access_key_id: Some(ACCESS_KEY_ID.into()),
-            secret_access_key: Some(SECRET_ACCESS_KEY.into()),
-            session_token: None,
-        };
-        let new = NewStorage { direction: Direction::Import, kind: Kind::S3, settings, keys };
-        self.store.create_storage(&new).await.unwrap().id
+        sidecar::add_source(&self.store, settings).await
     }
 
     async fn change(&self, storage: StorageId, change: impl FnOnce(&mut Settings)) {
@@ -161,15 +115,8 @@ async fn tasks(store: &Store) -> Vec<Task> {
 }
 
 fn runner(store: &Store, lease: Duration) -> Runner {
-    let allow = vec!["127.0.0.0/8".parse().unwrap()];
-    let egress = Egress::build(&egress::Config { allow, ..egress::Config::default() }).unwrap();
-    let registry = Registry::new();
-    let metrics = S3Metrics::register(&registry).unwrap();
-    let door = |egress| Connector::new(Arc::new(egress), metrics.clone(), clock);
-    let doors = Doors { guarded: door(egress.guarded()), operator: door(egress) };
-    let host = Alone { sidecar: Sidecar::new(doors, Vec::new(), clock), lease };
-    let metrics = RunMetrics::register(&registry).unwrap();
-    Runner::new(Arc::new(host), store.clone(), Arc::new(Notify::new()), metrics)
+    let sink = |store: &Store, _: &Storage| Ok(Arc::new(StoreSink(store.clone())) as Arc<dyn TaskSink>);
+    sidecar::runner(store, lease, sidecar::egress(), Box::new(sink))
 }
 
 fn file(folder: &TempDir) -> store::Config {

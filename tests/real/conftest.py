@@ -2,16 +2,16 @@
 
 import hashlib
 import random
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
+import clips
 import odd_keys
-import processes
 from garage import Garage
 from gateway import Gateway, storage
+from reports import pytest_runtest_makereport  # noqa: F401, the hook of failed tests
 from tokens import Keys
 from upstream import Upstream
 
@@ -117,39 +117,14 @@ def noise(put) -> Media:
 
 @pytest.fixture(scope="session")
 def image(put, tmp_path_factory) -> Media:
-    file = tmp_path_factory.mktemp("image") / "image.png"
-    _ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x240", "-frames:v", "1", str(file))
-    return put("pictures/test card.png", file.read_bytes(), "image/png")
+    return put("pictures/test card.png", clips.draw_image(tmp_path_factory.mktemp("image")), "image/png")
 
 
 @pytest.fixture(scope="session")
 def audio(put, tmp_path_factory) -> Media:
-    file = tmp_path_factory.mktemp("audio") / "audio.wav"
-    _ffmpeg("-f", "lavfi", "-i", "sine=frequency=440:duration=5", str(file))
-    return put("sound/tone.wav", file.read_bytes(), "audio/wav")
+    return put("sound/tone.wav", clips.draw_audio(tmp_path_factory.mktemp("audio"), 5), "audio/wav")
 
 
 @pytest.fixture(scope="session")
 def video(put, tmp_path_factory) -> Media:
-    """Twenty seconds of H.264 with its index at the end and too big to be fetched in one go, so players must seek."""
-    file = tmp_path_factory.mktemp("video") / "video.mp4"
-    _ffmpeg(
-        "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20,noise=alls=30:allf=t",
-        "-f", "lavfi", "-i", "sine=frequency=330:duration=20",
-        "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "6M", "-minrate", "6M", "-bufsize", "6M", "-g", "25", "-pix_fmt", "yuv420p",
-        "-c:a", "aac", "-threads", "2", str(file),
-    )
-    return put("clips/test clip.mp4", file.read_bytes(), "video/mp4")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows the end of every running program's log."""
-    report = yield
-    if report.failed:
-        report.sections += [(f"log of {program.name}", program.tail()) for program in processes.RUNNING]
-    return report
-
-
-def _ffmpeg(*arguments: str) -> None:
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True, timeout=60)
+    return put("clips/test clip.mp4", clips.draw_video(tmp_path_factory.mktemp("video")), "video/mp4")

@@ -1,19 +1,17 @@
 """What the tests share: Garage, PostgreSQL, a gateway on either database, and the official client of its control API."""
 
 import secrets
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
 import pytest
 from label_studio_sdk import LabelStudio
 
-import processes
+import moto_server
 from garage import REGION, Garage
 from gateway import Gateway
 from postgres import Postgres
-from processes import Program, free_port, listens, wait_until
+from reports import pytest_runtest_makereport  # noqa: F401, the hook of failed tests
 
 SECRET = "a-shared-secret-that-is-long-enough-for-hs256"
 ROLE = "arn:aws:iam::123456789012:role/annotation-media"
@@ -124,19 +122,9 @@ def good_target(good) -> dict:
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory):
     """STS, and S3 behind it: two buckets with a picture and with files of tasks."""
-    port = free_port()
-    server = Program("moto", [sys.executable, "-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto"))
-    wait_until("moto listens", lambda: listens(port), program=server)
-    url = f"http://127.0.0.1:{port}"
-    s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     objects = {"img/a.jpg": b"jpeg", "tasks/lines.jsonl": b'{"n": 1}\n{"n": 2}\n', "tasks/broken.json": b"[{"}
-    for bucket in ("role-media", "role-synced"):
-        s3.create_bucket(Bucket=bucket)
-        for key, body in objects.items():
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
-    yield url
-    server.process.kill()
-    server.wait()
+    with moto_server.running(tmp_path_factory.mktemp("moto"), {"role-media": objects, "role-synced": objects}) as url:
+        yield url
 
 
 @pytest.fixture
@@ -148,12 +136,3 @@ def role(moto) -> dict:
         "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "base-secret-of-the-gateway",
         "request_options": {"additional_body_parameters": {"sts_endpoint": moto}},
     }
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows the end of every running program's log."""
-    report = yield
-    if report.failed:
-        report.sections += [(f"log of {program.name}", program.tail()) for program in processes.RUNNING]
-    return report

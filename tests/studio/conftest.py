@@ -2,19 +2,19 @@
 
 import base64
 import secrets
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+import clips
 import people
-import processes
 import studio
 from browser import Browser
 from garage import REGION, Garage
 from gateway import Gateway, storage
+from reports import pytest_runtest_makereport  # noqa: F401, the hook of failed tests
 from studio import Person, Studio
 
 # How long a decision is remembered by the gateway whose tests wait for its end.
@@ -121,29 +121,18 @@ class Media:
 
 @pytest.fixture(scope="session")
 def image(garage, tmp_path_factory) -> Media:
-    file = tmp_path_factory.mktemp("image") / "image.png"
-    _ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x240", "-frames:v", "1", str(file))
-    return put(garage, "media", "images/test card.png", file.read_bytes(), "image/png")
+    return put(garage, "media", "images/test card.png", clips.draw_image(tmp_path_factory.mktemp("image")), "image/png")
 
 
 @pytest.fixture(scope="session")
 def audio(garage, tmp_path_factory) -> Media:
-    file = tmp_path_factory.mktemp("audio") / "audio.wav"
-    _ffmpeg("-f", "lavfi", "-i", "sine=frequency=440:duration=20", str(file))
-    return put(garage, "media", "sound/tone.wav", file.read_bytes(), "audio/wav")
+    return put(garage, "media", "sound/tone.wav", clips.draw_audio(tmp_path_factory.mktemp("audio"), 20), "audio/wav")
 
 
 @pytest.fixture(scope="session")
 def video(garage, tmp_path_factory) -> Media:
-    """Twenty seconds with the index at the end, too big to be fetched in one go, in the one format that Label Studio's player always takes."""
-    file = tmp_path_factory.mktemp("video") / "video.mp4"
-    _ffmpeg(
-        "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20,noise=alls=30:allf=t",
-        "-f", "lavfi", "-i", "sine=frequency=330:duration=20",
-        "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "6M", "-minrate", "6M", "-bufsize", "6M", "-g", "25", "-pix_fmt", "yuv420p",
-        "-c:a", "aac", "-threads", "2", str(file),
-    )
-    return put(garage, "media", "clips/test clip.mp4", file.read_bytes(), "video/mp4")
+    """In the one format that Label Studio's player always takes."""
+    return put(garage, "media", "clips/test clip.mp4", clips.draw_video(tmp_path_factory.mktemp("video")), "video/mp4")
 
 
 def put(garage: Garage, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream") -> Media:
@@ -172,16 +161,3 @@ def fileuri(uri: str) -> str:
 
 def resolve(task: int, uri: str, scope: str = "tasks") -> str:
     return f"/{scope}/{task}/resolve/?fileuri={fileuri(uri)}"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows the end of every running program's log."""
-    report = yield
-    if report.failed:
-        report.sections += [(f"log of {program.name}", program.tail()) for program in processes.RUNNING]
-    return report
-
-
-def _ffmpeg(*arguments: str) -> None:
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True, timeout=60)

@@ -108,6 +108,20 @@ class Pages:
         self.click("Files", "[...document.querySelectorAll('[data-testid=select-popup] *')].filter(e => e.innerText?.trim().startsWith('Files -')).at(-1)")
         self.browser.until("the import method is Files", "document.querySelector('[data-name=use_blob_urls]').innerText.startsWith('Files')")
 
+    def describe_source(self, project: int, title: str, prefix: str, keys: dict[str, str], files: bool = True, shown: str = "") -> None:
+        """The wizard of a source over a prefix of the bucket, up to its last step."""
+        self.open_storages(project)
+        self.begin_storage("Add Source Storage")
+        self.connect(title=title, bucket="media", **keys)
+        self.press("Next")
+        self.fill("prefix", prefix)
+        if files:
+            self.choose_files()
+        self.press("Load Preview")
+        self.see(shown)
+        self.see("Preview Loaded")
+        self.press("Next")
+
     def save(self, button: str, title: str) -> None:
         """The last step, up to the card of the storage: a page that is left sooner takes its requests with it."""
         self.press(button)

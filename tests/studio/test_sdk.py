@@ -1,15 +1,13 @@
 """label-studio-sdk with one address: Label Studio's tasks and the gateway's storages."""
 
-import sys
-
-import boto3
 import pytest
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core import ApiError
 
+import moto_server
 import people
 from conftest import fields_of, put
-from processes import Program, free_port, listens, wait_until
+from processes import wait_until
 from studio import IMAGE, Person
 
 
@@ -30,16 +28,8 @@ def personal_token(gateway) -> str:
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory):
     """STS, and an S3 behind it with one picture."""
-    port = free_port()
-    server = Program("moto", [sys.executable, "-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto"))
-    wait_until("moto listens", lambda: listens(port), program=server)
-    url = f"http://127.0.0.1:{port}"
-    s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    s3.create_bucket(Bucket="role-media")
-    s3.put_object(Bucket="role-media", Key="img/a.jpg", Body=b"jpeg")
-    yield url
-    server.process.kill()
-    server.wait()
+    with moto_server.running(tmp_path_factory.mktemp("moto"), {"role-media": {"img/a.jpg": b"jpeg"}}) as url:
+        yield url
 
 
 def sdk_fields(garage, project: int, bucket: str = "media", **more) -> dict:

@@ -9,31 +9,19 @@ use std::{
 };
 
 use mediagate::{
-    egress::{self, Egress},
     gateway::forward,
-    id::{ProjectId, StorageId, StorageName},
+    id::{ProjectId, StorageId},
     label_studio::{Client, Config, Sink},
-    object::Bucket,
     run::{Job, Run, RunStatus, Trigger},
-    s3::S3Metrics,
-    sidecar::{
-        self, Connector, Doors, Host, RunMetrics, Runner, Sidecar,
-        sync::{SinkUnavailable, TaskSink},
-    },
-    storage::{Direction, EndpointUrl, ImportMethod, Keys, Kind, OnChanged, Settings, Storage},
-    store::{self, NewStorage, Store},
+    sidecar::{Runner, sync::TaskSink},
+    storage::{ImportMethod, OnChanged, Settings, Storage},
+    store::{self, Store},
 };
-use prometheus::Registry;
 use serde_json::json;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::studio::{Fault, Studio};
-use crate::support::{
-    bucket::MemoryBucket,
-    clock,
-    s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY},
-};
+use crate::support::{bucket::MemoryBucket, clock, sidecar};
 
 /// A bucket, a Label Studio, and a sidecar between them.
 struct Bench {
@@ -41,31 +29,6 @@ struct Bench {
     bucket: MemoryBucket,
     studio: Studio,
     config: Config,
-}
-
-struct Between {
-    sidecar: Sidecar,
-    client: Arc<Client>,
-    config: Config,
-    lease: Duration,
-}
-
-impl Host for Between {
-    fn sidecar(&self) -> Sidecar {
-        self.sidecar.clone()
-    }
-
-    fn file_keys(&self, _: &StorageName) -> Option<Keys> {
-        None
-    }
-
-    fn config(&self) -> sidecar::Config {
-        sidecar::Config { lease: self.lease, ..sidecar::Config::default() }
-    }
-
-    fn sink(&self, store: &Store, storage: &Storage) -> Result<Arc<dyn TaskSink>, SinkUnavailable> {
-        Ok(Arc::new(Sink::build(store, &self.client, &self.config, storage)?))
-    }
 }
 
 impl Bench {
@@ -100,41 +63,24 @@ impl Bench {
     }
 
     fn settings(&self, method: ImportMethod) -> Settings {
-        Settings {
-            project: Some(ProjectId::parse("5").unwrap()),
-            bucket: Some(Bucket::parse("media").unwrap()),
-            endpoint: Some(EndpointUrl::parse(&self.bucket.url()).unwrap()),
-            method,
-            recursive: true,
-            ..Settings::default()
-        }
+        sidecar::settings(&self.bucket, "5", method)
     }
 
     async fn storage(&self, settings: Settings) -> StorageId {
-        let keys = Keys {
-            access_key_id: Some(ACCESS_KEY_ID.into()),
-            secret_access_key: Some(SECRET_ACCESS_KEY.into()),
-            session_token: None,
-        };
-        let new = NewStorage { direction: Direction::Import, kind: Kind::S3, settings, keys };
-        self.store.create_storage(&new).await.unwrap().id
+        sidecar::add_source(&self.store, settings).await
     }
 
     fn runner(&self, lease: Duration) -> Runner {
-        let allow = vec!["127.0.0.0/8".parse().unwrap()];
-        let egress = Egress::build(&egress::Config { allow, ..egress::Config::default() }).unwrap();
+        let egress = sidecar::egress();
         let upstream: forward::Config =
             serde_json::from_value(json!({ "url": self.studio.server.url(), "kind": "label-studio" }))
                 .unwrap();
         let client = Arc::new(Client::build(&upstream, &self.config, &egress, clock).unwrap());
-        let registry = Registry::new();
-        let metrics = S3Metrics::register(&registry).unwrap();
-        let door = |egress| Connector::new(Arc::new(egress), metrics.clone(), clock);
-        let doors = Doors { guarded: door(egress.guarded()), operator: door(egress) };
-        let sidecar = Sidecar::new(doors, Vec::new(), clock);
-        let host = Between { sidecar, client, config: self.config.clone(), lease };
-        let metrics = RunMetrics::register(&registry).unwrap();
-        Runner::new(Arc::new(host), self.store.clone(), Arc::new(Notify::new()), metrics)
+        let config = self.config.clone();
+        let sink = move |store: &Store, storage: &Storage| {
+            Ok(Arc::new(Sink::build(store, &client, &config, storage)?) as Arc<dyn TaskSink>)
+        };
+        sidecar::runner(&self.store, lease, egress, Box::new(sink))
     }
 
     async fn sync(&self, storage: StorageId) -> Run {
