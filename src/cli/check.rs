@@ -5,7 +5,7 @@ use anyhow::bail;
 use super::{ConfigArg, print};
 use crate::{
     app,
-    gateway::locate::Storage,
+    gateway::{forward, locate::Storage},
     sidecar::{Check, Report, Use, examine},
     storage::Direction,
     telemetry,
@@ -63,7 +63,10 @@ fn lines(storage: &Storage, report: &Report) -> Vec<String> {
 /// What is allowed but seldom meant.
 fn warnings(config: &crate::config::Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    if config.access.keys.is_empty() && config.access.jwks.is_empty() {
+    // It says itself who may see what, and its people make storages.
+    let asks_label_studio =
+        config.upstream.as_ref().is_some_and(|upstream| upstream.kind == forward::Kind::LabelStudio);
+    if !asks_label_studio && config.access.keys.is_empty() && config.access.jwks.is_empty() {
         warnings.push(
             "no [[access.keys]] and no [[access.jwks]]: every request for media will be refused".to_owned(),
         );
@@ -71,7 +74,7 @@ fn warnings(config: &crate::config::Config) -> Vec<String> {
     if config.access.allow.is_empty() {
         warnings.push("access.allow is empty: nobody is admitted".to_owned());
     }
-    if config.storages.is_empty() {
+    if config.storages.is_empty() && !(asks_label_studio && config.label_studio.storages) {
         warnings.push("no [[storages]]: there is nothing to serve".to_owned());
     }
     if !config.admin.listen.ip().is_loopback() {
@@ -85,4 +88,29 @@ fn warnings(config: &crate::config::Config) -> Vec<String> {
         format!("access.trusted_proxies has {network}: anybody may claim any client address")
     }));
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn before_label_studio_neither_keys_nor_storages_are_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mediagate.toml");
+        for (text, want) in [
+            ("", 2),
+            ("[upstream]\nurl = \"http://ls:8080\"", 2),
+            ("[upstream]\nurl = \"http://ls:8080\"\nkind = \"label-studio\"", 1),
+            (
+                "[upstream]\nurl = \"http://ls:8080\"\nkind = \"label-studio\"\n[label_studio]\nstorages = true",
+                0,
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let warnings = warnings(&Config::load(&path).unwrap());
+            assert_eq!(warnings.len(), want, "{text}: {warnings:?}");
+        }
+    }
 }
