@@ -1,0 +1,38 @@
+-- One request again and again, or one for another object each time; says at the end what was counted.
+local plan = {}
+for name, value in string.gmatch(os.getenv("COMPARE_PLAN"), "([%w_]+)\t([^\n]*)\n") do plan[name] = value end
+
+local headers = {
+  ["Host"] = "media.example.org",
+  ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+  ["Accept"] = "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+  ["Accept-Language"] = "en-GB,en;q=0.5",
+  ["Referer"] = "https://app.example.org/",
+  ["Sec-Fetch-Dest"] = "image",
+  ["Sec-Fetch-Mode"] = "cors",
+  ["Sec-Fetch-Site"] = "same-site",
+  ["Authorization"] = "Bearer " .. plan.token,
+}
+if plan.range ~= "" then headers["Range"] = plan.range end
+
+local moves = string.find(plan.target, "%d", 1, true)
+local next_object = tonumber(plan.first)
+local fixed
+
+function init(args)
+  if not moves then fixed = wrk.format("GET", plan.target, headers) end
+end
+
+function request()
+  if fixed then return fixed end
+  next_object = next_object + 1
+  return wrk.format("GET", string.format(plan.target, next_object), headers)
+end
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    '\nFIGURES {"requests": %d, "bytes": %d, "seconds": %.6f, "p50": %.6f, "p99": %.6f, "bad": %d, "lost": %d}\n',
+    summary.requests, summary.bytes, summary.duration / 1e6, latency:percentile(50) / 1e6, latency:percentile(99) / 1e6,
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end
