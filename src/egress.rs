@@ -8,6 +8,7 @@
 //! object's size.
 
 mod connect;
+mod fetch;
 mod guard;
 mod proxy;
 mod tls;
@@ -40,6 +41,7 @@ use guard::Guard;
 use proxy::Proxy;
 
 pub use connect::Connector;
+pub use fetch::{Answer, AnswerBody, Ask, FetchError, Fetcher, Origin};
 pub use guard::{Reason, Refused};
 
 /// An HTTP/1.1 client over TCP or TLS, for requests with bodies of type `B`.
@@ -86,7 +88,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             pool_idle_timeout: Duration::from_secs(4),
             max_idle_per_host: 256,
-            read_buffer: ByteSize::kib(16),
+            read_buffer: ByteSize::kib(64),
         }
     }
 }
@@ -161,6 +163,7 @@ struct Doors {
 #[derive(Debug)]
 struct Door {
     connector: HttpsConnector<Connector>,
+    fetcher: Fetcher,
     pooled: HttpClient<Empty<Bytes>>,
     fresh: HttpClient<Empty<Bytes>>,
 }
@@ -182,8 +185,8 @@ impl Egress {
         let guarded = resolver.guarded(Guard::new(&config.allow));
         let doors = Doors {
             upstream: connector(resolver.clone(), None)?,
-            operator: Door::new(&builder, connector(resolver.clone(), proxy.as_ref())?),
-            guarded: Door::new(&builder, connector(guarded, proxy.as_ref())?),
+            operator: Door::new(&builder, connector(resolver.clone(), proxy.as_ref())?, config),
+            guarded: Door::new(&builder, connector(guarded, proxy.as_ref())?, config),
             builder,
         };
         Ok(Self { doors: Arc::new(doors), is_guarded: false })
@@ -201,6 +204,11 @@ impl Egress {
     #[must_use]
     pub fn operator(&self) -> Self {
         Self { doors: Arc::clone(&self.doors), is_guarded: false }
+    }
+
+    /// Who reads objects.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.door().fetcher
     }
 
     /// The client for requests without a body; its connections are pooled.
@@ -241,10 +249,15 @@ impl Egress {
 }
 
 impl Door {
-    fn new(builder: &Builder, connector: HttpsConnector<Connector>) -> Self {
+    fn new(builder: &Builder, connector: HttpsConnector<Connector>, config: &Config) -> Self {
         let mut fresh = builder.clone();
         fresh.pool_max_idle_per_host(0);
-        Self { pooled: builder.build(connector.clone()), fresh: fresh.build(connector.clone()), connector }
+        Self {
+            fetcher: Fetcher::new(connector.clone(), config),
+            pooled: builder.build(connector.clone()),
+            fresh: fresh.build(connector.clone()),
+            connector,
+        }
     }
 }
 
@@ -254,17 +267,21 @@ fn over_tls(tls: &ClientConfig, connector: Connector) -> HttpsConnector<Connecto
 }
 
 fn builder(config: &Config) -> Builder {
-    // hyper refuses a smaller buffer by panicking.
-    const MIN_READ_BUFFER: u64 = 8 * 1024;
-    let read_buffer = config.read_buffer.as_u64().clamp(MIN_READ_BUFFER, u64::from(u32::MAX));
     let mut builder = Client::builder(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.pool_idle_timeout)
         .pool_max_idle_per_host(config.max_idle_per_host)
-        .http1_max_buf_size(usize::try_from(read_buffer).unwrap_or(usize::MAX));
+        .http1_max_buf_size(read_buffer(config));
     builder
+}
+
+fn read_buffer(config: &Config) -> usize {
+    // hyper refuses a smaller buffer by panicking.
+    const MIN_READ_BUFFER: u64 = 8 * 1024;
+    let read_buffer = config.read_buffer.as_u64().clamp(MIN_READ_BUFFER, u64::from(u32::MAX));
+    usize::try_from(read_buffer).unwrap_or(usize::MAX)
 }
 
 fn source_addresses(addresses: &[IpAddr]) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Error> {
@@ -285,27 +302,6 @@ fn source_addresses(addresses: &[IpAddr]) -> Result<(Option<Ipv4Addr>, Option<Ip
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-/// Whether the connection ended without a byte of an answer, as a pooled one does that the other side had
-/// closed meanwhile. A request without effects may then be sent again.
-pub(crate) fn is_dead_connection(error: &hyper_util::client::legacy::Error) -> bool {
-    if error.is_connect() {
-        return false;
-    }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<hyper::Error>()
-            && (error.is_incomplete_message() || error.is_canceled() || error.is_closed())
-        {
-            return true;
-        }
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            return is_connection_loss(error.kind());
-        }
-        source = cause.source();
-    }
-    false
 }
 
 fn is_connection_loss(kind: io::ErrorKind) -> bool {

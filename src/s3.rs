@@ -1,7 +1,7 @@
 //! S3, as far as the data path needs it: presigned URLs, signed GET and HEAD, and the credentials for them.
 //!
 //! One signer serves both deliveries, so that a redirect and a stream ask for the same object in the same way.
-//! Objects are read over a pooled hyper client and passed on as they come. What must stay true: requests are
+//! Objects are read by `egress`'s fetcher and passed on as they come. What must stay true: requests are
 //! made of parsed values only; URLs, keys of access and tokens are printed nowhere; statuses of S3 are read
 //! here, and none of ours is chosen.
 
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    egress::Egress,
+    egress::{Answer, Egress},
     id::StorageName,
     object::{Bucket, ByteRange, ETag, ObjectKey},
     storage::Addressing,
@@ -192,12 +192,12 @@ impl Connection {
 
     /// Scheme, host and port of what is connected to.
     pub fn origin(&self) -> &str {
-        self.0.endpoint.origin()
+        self.0.endpoint.origin().as_str()
     }
 
     /// Scheme, host and port of the presigned URLs: `https://media.s3.eu-west-1.amazonaws.com`.
     pub fn public_origin(&self) -> &str {
-        self.0.public_endpoint.origin()
+        self.0.public_endpoint.origin().as_str()
     }
 
     /// Signs a URL: no I/O, a few microseconds.
@@ -212,8 +212,8 @@ impl Connection {
         let GetOptions { range, if_match } = options;
         let question =
             Question { range, if_match: if_match.as_ref(), ..Question::new(Operation::Get, &path) };
-        let (parts, body) = self.0.ask(question).await?.into_parts();
-        let meta = ObjectMeta::read(parts.status, &parts.headers, range)?;
+        let Answer { status, headers, body } = self.0.ask(question).await?;
+        let meta = ObjectMeta::read(status, &headers, range)?;
         let body = ObjectBody::new(Arc::clone(&self.0), key, &meta, body);
         Ok(Object { meta, body })
     }
@@ -222,7 +222,7 @@ impl Connection {
     pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, Error> {
         let path = self.0.endpoint.object_path(key);
         let answer = self.0.ask(Question::new(Operation::Head, &path)).await?;
-        ObjectMeta::read(answer.status(), answer.headers(), None)
+        ObjectMeta::read(answer.status, &answer.headers, None)
     }
 
     /// Whether requests can be signed now.

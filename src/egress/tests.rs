@@ -13,6 +13,7 @@ use tokio_rustls::{
 
 use super::*;
 
+mod fetched;
 mod guarded;
 mod proxied;
 

@@ -49,7 +49,7 @@ enum State {
     /// The next part is to be announced.
     Next,
     /// The next part is being asked for, its announcement is already sent.
-    Fetching(Pin<Box<dyn Future<Output = Result<s3::Object, s3::Error>> + Send + Sync>>),
+    Fetching(Pin<Box<dyn Future<Output = Result<s3::Object, s3::Error>> + Send>>),
     /// The bytes of a part.
     Part(Box<s3::ObjectBody>),
     /// Nothing more.

@@ -15,11 +15,12 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
 use super::{Error, Inner, metrics::Operation, object::ObjectMeta, request::Question};
-use crate::object::{ByteRange, ETag, ObjectKey};
+use crate::{
+    egress::{Answer, AnswerBody, FetchError},
+    object::{ByteRange, ETag, ObjectKey},
+};
 
 /// How often one body is resumed.
 const MAX_RESUMES: u8 = 3;
@@ -29,7 +30,7 @@ const MAX_RESUMES: u8 = 3;
 pub enum BodyError {
     /// S3's connection broke, and the rest could not be asked for.
     #[error("the body broke off")]
-    Broken(#[source] Option<hyper::Error>),
+    Broken(#[source] Option<FetchError>),
     /// S3 sent nothing for the idle timeout, and the rest could not be asked for.
     #[error("S3 fell silent in the body")]
     Silent,
@@ -52,12 +53,11 @@ pub struct ObjectBody {
     resumes: u8,
     /// Whether a byte came since the last resumption, or none was needed yet.
     has_progress: bool,
-    silence: Silence,
 }
 
 enum State {
-    Streaming(Incoming),
-    Resuming(Pin<Box<dyn Future<Output = Result<Incoming, BodyError>> + Send>>),
+    Streaming(AnswerBody),
+    Resuming(Pin<Box<dyn Future<Output = Result<AnswerBody, BodyError>> + Send>>),
     Over,
 }
 
@@ -72,7 +72,7 @@ struct Version {
 }
 
 impl ObjectBody {
-    pub(super) fn new(source: Arc<Inner>, key: &ObjectKey, meta: &ObjectMeta, body: Incoming) -> Self {
+    pub(super) fn new(source: Arc<Inner>, key: &ObjectKey, meta: &ObjectMeta, body: AnswerBody) -> Self {
         let etag = meta.etag.clone().filter(|etag| !etag.is_weak());
         let version =
             etag.map(|etag| Version { key: key.clone(), etag, end: meta.bytes().end, total: meta.total() });
@@ -83,7 +83,6 @@ impl ObjectBody {
             version,
             resumes: 0,
             has_progress: true,
-            silence: Silence::default(),
         }
     }
 
@@ -93,7 +92,7 @@ impl ObjectBody {
     }
 
     fn take(&mut self, bytes: Bytes) -> Bytes {
-        // hyper ends a body at its Content-Length, so that nothing is ever cut here.
+        // The fetcher ends a body at its Content-Length, so that nothing is ever cut here.
         let len = u64::try_from(bytes.remaining()).unwrap_or(u64::MAX).min(self.remaining);
         self.remaining -= len;
         self.has_progress |= len > 0;
@@ -103,7 +102,6 @@ impl ObjectBody {
 
     /// Goes on at the first missing byte, or fails with `error`.
     fn resume(&mut self, error: BodyError) -> Result<(), BodyError> {
-        self.silence.disarm();
         let may = self.has_progress && self.resumes < MAX_RESUMES;
         let Some(version) = self.version.clone().filter(|_| may) else {
             self.state = State::Over;
@@ -121,7 +119,7 @@ impl ObjectBody {
 
 impl Inner {
     /// The bytes from `first` on, of exactly this version.
-    async fn rest(&self, version: &Version, first: u64) -> Result<Incoming, BodyError> {
+    async fn rest(&self, version: &Version, first: u64) -> Result<AnswerBody, BodyError> {
         let range = ByteRange::FromTo { first, last: version.end - 1 };
         let path = self.endpoint.object_path(&version.key);
         let question = Question {
@@ -129,15 +127,13 @@ impl Inner {
             if_match: Some(&version.etag),
             ..Question::new(Operation::Get, &path)
         };
-        let answer = match self.ask_freshly(question).await {
+        let Answer { status, headers, body } = match self.ask_freshly(question).await {
             Ok(answer) => answer,
             Err(Error::PreconditionFailed | Error::NoSuchKey) => return Err(BodyError::ObjectChanged),
             Err(error) => return Err(BodyError::ResumeFailed(error)),
         };
-        let (parts, body) = answer.into_parts();
-        let meta =
-            ObjectMeta::read(parts.status, &parts.headers, Some(range)).map_err(BodyError::ResumeFailed)?;
-        if parts.status != StatusCode::PARTIAL_CONTENT {
+        let meta = ObjectMeta::read(status, &headers, Some(range)).map_err(BodyError::ResumeFailed)?;
+        if status != StatusCode::PARTIAL_CONTENT {
             return Err(BodyError::ResumeFailed(Error::AnswerMalformed));
         }
         let is_same = meta.etag.is_some_and(|etag| etag.strong_eq(&version.etag));
@@ -171,20 +167,11 @@ impl Body for ObjectBody {
                         return Poll::Ready(Some(Err(error)));
                     }
                 },
-                State::Streaming(body) => match Pin::new(body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) => {
-                        this.silence.disarm();
-                        match frame.into_data() {
-                            Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(this.take(bytes))))),
-                            Err(_trailers) => continue,
-                        }
-                    }
-                    Poll::Ready(Some(Err(error))) => BodyError::Broken(Some(error)),
-                    Poll::Ready(None) => BodyError::Broken(None),
-                    Poll::Pending => {
-                        ready!(this.silence.poll(cx, this.source.timeouts.idle));
-                        BodyError::Silent
-                    }
+                State::Streaming(body) => match ready!(body.poll_piece(cx)) {
+                    Some(Ok(bytes)) => return Poll::Ready(Some(Ok(Frame::data(this.take(bytes))))),
+                    Some(Err(FetchError::Silent)) => BodyError::Silent,
+                    Some(Err(error)) => BodyError::Broken(Some(error)),
+                    None => BodyError::Broken(None),
                 },
             };
             if let Err(error) = this.resume(error) {
@@ -205,28 +192,5 @@ impl Body for ObjectBody {
 impl fmt::Debug for ObjectBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObjectBody").field("remaining", &self.remaining).finish_non_exhaustive()
-    }
-}
-
-/// A timer that runs only while S3 owes us bytes: it is set when a poll finds none, and off from the next
-/// byte on. A client that does not take what came lets no time pass here.
-#[derive(Default)]
-struct Silence {
-    sleep: Option<Pin<Box<Sleep>>>,
-    is_armed: bool,
-}
-
-impl Silence {
-    fn disarm(&mut self) {
-        self.is_armed = false;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, patience: std::time::Duration) -> Poll<()> {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        if !self.is_armed {
-            sleep.as_mut().reset(Instant::now() + patience);
-            self.is_armed = true;
-        }
-        sleep.as_mut().poll(cx)
     }
 }

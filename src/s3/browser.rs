@@ -10,6 +10,7 @@ use http::{
     },
 };
 use http_body_util::Empty;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Connection, Error, Inner, PresignMethod, PresignRequest,
@@ -71,7 +72,7 @@ impl Connection {
     /// A refusal is an answer with neither header, and no error.
     pub async fn preflight(&self, key: &ObjectKey, origin: &str) -> Result<Preflight, Error> {
         let endpoint = self.public_endpoint();
-        let url = format!("{}{}", endpoint.origin(), endpoint.object_path(key));
+        let url = format!("{}{}", endpoint.origin().as_str(), endpoint.object_path(key));
         let origin = HeaderValue::from_str(origin).map_err(|_| Error::EndpointInvalid)?;
         let headers = [(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("GET"))];
         let answer = match self.0.as_browser(Operation::Preflight, &url, headers).await {
@@ -114,10 +115,15 @@ impl Inner {
         request.headers_mut().extend(headers);
         request.headers_mut().insert(USER_AGENT, AGENT);
         // A fresh connection, as a browser that comes for the first time has one.
-        let answer = self.exchange(operation, self.egress.fresh(), request).await?;
-        if answer.status().is_success() {
-            return Ok(answer.into_parts().0.headers);
+        let begin = Instant::now();
+        let answer = timeout(self.timeouts.first_byte, self.egress.fresh().request(request)).await;
+        let answer =
+            answer.map_err(|_| Error::FirstByteTimeout)?.map_err(|error| self.metrics.unconnected(error))?;
+        self.metrics.first_byte(operation, begin.elapsed());
+        let (parts, body) = answer.into_parts();
+        if parts.status.is_success() {
+            return Ok(parts.headers);
         }
-        Err(self.refusal(answer).await)
+        Err(self.refusal(parts.status, &parts.headers, body).await)
     }
 }

@@ -11,6 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Error;
 use crate::{
+    egress::Origin,
     object::{Bucket, ObjectKey},
     storage::Addressing,
 };
@@ -28,7 +29,7 @@ pub(crate) fn encode(text: &str) -> Cow<'_, str> {
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     /// Scheme and authority as configured: `https://media.s3.eu-west-1.amazonaws.com`.
-    origin: Box<str>,
+    origin: Origin,
     /// What is signed: the host in lowercase, its port unless it is the scheme's own.
     host: HeaderValue,
     /// What stands before `/key`: empty, or `/bucket`.
@@ -66,15 +67,16 @@ impl Endpoint {
         if let Some(port) = authority.port_u16().filter(|port| *port != if is_tls { 443 } else { 80 }) {
             write!(host, ":{port}").map_err(|_| Error::EndpointInvalid)?;
         }
+        let origin = format!("{scheme}://{prefix}{authority}").parse().map_err(|_| Error::EndpointInvalid)?;
         Ok(Self {
-            origin: format!("{scheme}://{prefix}{authority}").into(),
+            origin: Origin::of(&origin).ok_or(Error::EndpointInvalid)?,
             host: HeaderValue::try_from(host).map_err(|_| Error::EndpointInvalid)?,
             base_path: base_path.into(),
         })
     }
 
     /// Scheme and authority, as URLs have them.
-    pub(crate) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
 
@@ -86,7 +88,7 @@ impl Endpoint {
     /// What stands before `/key` as a URL, for a client that joins the two by itself. The host is the one
     /// that is signed.
     pub(crate) fn base_url(&self) -> String {
-        let scheme = self.origin.split("://").next().unwrap_or_default();
+        let scheme = self.origin.as_str().split("://").next().unwrap_or_default();
         format!("{scheme}://{}{}", self.host.to_str().unwrap_or_default(), self.base_path)
     }
 

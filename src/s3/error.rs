@@ -47,7 +47,7 @@ pub enum Error {
     FirstByteTimeout,
     /// No connection could be made, or it broke before the response head.
     #[error("S3 could not be reached")]
-    Unreachable(#[source] hyper_util::client::legacy::Error),
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The endpoint is where endpoints given through the API may not be. Says what would open it.
     #[error(transparent)]
     EgressRefused(Refused),
@@ -99,8 +99,8 @@ impl Error {
     }
 
     /// Reads a failure to connect or to be answered.
-    pub(super) fn of_connection(error: hyper_util::client::legacy::Error) -> Self {
-        match Refused::among(&error) {
+    pub(super) fn of_connection(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        match Refused::among(&*error) {
             Some(refused) => Self::EgressRefused(refused),
             None => Self::Unreachable(error),
         }

@@ -246,8 +246,11 @@ impl StorageMetrics {
     }
 
     /// Reads a failure to connect or to be answered, and counts a refusal of our own.
-    pub(crate) fn unconnected(&self, error: hyper_util::client::legacy::Error) -> Error {
-        let error = Error::of_connection(error);
+    pub(crate) fn unconnected<E>(&self, error: E) -> Error
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let error = Error::of_connection(error.into());
         if let Error::EgressRefused(refused) = &error {
             self.egress_refusals[refused.reason() as usize].inc();
         }

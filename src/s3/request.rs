@@ -4,16 +4,16 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{IF_MATCH, RANGE, USER_AGENT},
 };
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body;
+use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::{Error, Inner, metrics::Operation, sign::Unsigned};
 use crate::{
-    egress::{HttpClient, is_dead_connection},
+    egress::{Answer, Ask, FetchError},
     object::{ByteRange, ETag},
 };
 
@@ -36,78 +36,72 @@ impl<'a> Question<'a> {
 
 impl Inner {
     /// Asks S3; the answer is 200 or 206. A connection that was dead before it answered is replaced once.
-    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Response<Incoming>, Error> {
-        let mut answer = self.send(self.egress.client(), question).await;
-        if let Err(Error::Unreachable(error)) = &answer
-            && is_dead_connection(error)
-        {
-            self.metrics.replayed.inc();
-            answer = self.send(self.egress.fresh(), question).await;
-        }
+    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answer, Error> {
+        let answer = self.send(question, Connections::Kept).await;
         self.judge(question.operation, answer).await
     }
 
     /// The same on a connection that is certainly new.
-    pub(super) async fn ask_freshly(&self, question: Question<'_>) -> Result<Response<Incoming>, Error> {
-        let answer = self.send(self.egress.fresh(), question).await;
+    pub(super) async fn ask_freshly(&self, question: Question<'_>) -> Result<Answer, Error> {
+        let answer = self.send(question, Connections::New).await;
         self.judge(question.operation, answer).await
     }
 
-    async fn send(
-        &self,
-        client: &HttpClient<Empty<Bytes>>,
-        question: Question<'_>,
-    ) -> Result<Response<Incoming>, Error> {
-        self.exchange(question.operation, client, self.request(question)?).await
-    }
-
-    /// Sends a request that may not be ours: the answer is whatever came.
-    pub(super) async fn exchange(
-        &self,
-        operation: Operation,
-        client: &HttpClient<Empty<Bytes>>,
-        request: Request<Empty<Bytes>>,
-    ) -> Result<Response<Incoming>, Error> {
+    async fn send(&self, question: Question<'_>, connections: Connections) -> Result<Answer, Error> {
         let begin = Instant::now();
-        let answer = timeout(self.timeouts.first_byte, client.request(request)).await;
-        let answer =
-            answer.map_err(|_| Error::FirstByteTimeout)?.map_err(|error| self.metrics.unconnected(error))?;
-        self.metrics.first_byte(operation, begin.elapsed());
+        let headers = self.headers(&question)?;
+        let mark = if question.query.is_empty() { "" } else { "?" };
+        let target = [question.path, mark, question.query].concat();
+        let ask = Ask {
+            method: &question.operation.method(),
+            target: &target,
+            headers: &headers,
+            first_byte: self.timeouts.first_byte,
+            idle: self.timeouts.idle,
+        };
+        let (fetcher, origin) = (self.egress.fetcher(), self.endpoint.origin());
+        let answer = match connections {
+            Connections::Kept => match fetcher.fetch(origin, ask).await {
+                Err(error) if error.is_dead_connection() => {
+                    self.metrics.replayed.inc();
+                    fetcher.fetch_freshly(origin, ask).await
+                }
+                answer => answer,
+            },
+            Connections::New => fetcher.fetch_freshly(origin, ask).await,
+        };
+        let answer = answer.map_err(|error| match error {
+            FetchError::Silent => Error::FirstByteTimeout,
+            FetchError::Ambiguous(_) => Error::AnswerMalformed,
+            error => self.metrics.unconnected(error),
+        })?;
+        self.metrics.first_byte(question.operation, begin.elapsed());
         Ok(answer)
     }
 
-    fn request(&self, question: Question<'_>) -> Result<Request<Empty<Bytes>>, Error> {
+    fn headers(&self, question: &Question<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
         let now = (self.clock)();
         let (signer, _) = self.credentials.signer(now)?;
         let method = question.operation.method();
-        let Question { path, query, .. } = question;
+        let Question { path, query, .. } = *question;
         let unsigned = Unsigned { method: method.as_str(), host: self.endpoint.host(), path, query };
         let mut headers = signer.sign(&unsigned, now);
-        headers.insert(USER_AGENT, AGENT);
+        headers.push((USER_AGENT, AGENT));
         if let Some(range) = question.range {
-            headers.insert(RANGE, range.to_header());
+            headers.push((RANGE, range.to_header()));
         }
         if let Some(etag) = question.if_match {
-            headers.insert(IF_MATCH, etag.to_header());
+            headers.push((IF_MATCH, etag.to_header()));
         }
-        let mark = if query.is_empty() { "" } else { "?" };
-        let uri = format!("{}{path}{mark}{query}", self.endpoint.origin());
-        let mut request = Request::new(Empty::new());
-        *request.method_mut() = method;
-        *request.uri_mut() = uri.parse().map_err(|_| Error::EndpointInvalid)?;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok(headers)
     }
 
-    async fn judge(
-        &self,
-        operation: Operation,
-        answer: Result<Response<Incoming>, Error>,
-    ) -> Result<Response<Incoming>, Error> {
+    async fn judge(&self, operation: Operation, answer: Result<Answer, Error>) -> Result<Answer, Error> {
         let answer = match answer {
-            Ok(answer) if !matches!(answer.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT) => {
-                Err(self.refusal(answer).await)
+            Ok(Answer { status, headers, body })
+                if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) =>
+            {
+                Err(self.refusal(status, &headers, body).await)
             }
             other => other,
         };
@@ -116,18 +110,27 @@ impl Inner {
     }
 
     /// Reads an answer that is no success.
-    pub(super) async fn refusal(&self, answer: Response<Incoming>) -> Error {
-        let (parts, body) = answer.into_parts();
+    pub(super) async fn refusal<B>(&self, status: StatusCode, headers: &HeaderMap, body: B) -> Error
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let body = timeout(self.timeouts.idle, beginning(body)).await.unwrap_or_default();
-        Error::of(parts.status, &parts.headers, &body)
+        Error::of(status, headers, &body)
     }
+}
+
+/// Over which connections S3 is asked.
+#[derive(Clone, Copy, Debug)]
+enum Connections {
+    Kept,
+    New,
 }
 
 pub(super) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("mediagate/", env!("CARGO_PKG_VERSION")));
 
 /// The first 16 KiB, which is more than S3's errors have.
-async fn beginning(mut body: Incoming) -> Vec<u8> {
+async fn beginning(mut body: impl Body<Data = Bytes> + Unpin) -> Vec<u8> {
     const ENOUGH: usize = 16 * 1024;
     let mut text = Vec::new();
     while !body.is_end_stream() && text.len() < ENOUGH {
@@ -140,6 +143,6 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
 }
 
 /// A header that this module reads as text.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
 }

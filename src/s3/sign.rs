@@ -5,14 +5,18 @@
 //! these two shapes is short enough to be written here, which spares parsing our own URL again and four HMACs
 //! for each signature. Unit tests compare with that crate's own signer and with botocore, byte for byte.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use arc_swap::ArcSwapOption;
 use aws_credential_types::Credentials;
 use aws_lc_rs::{digest, hmac};
 use aws_sigv4::sign::v4::generate_signing_key;
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderName, HeaderValue,
     header::{AUTHORIZATION, HOST},
 };
 
@@ -27,6 +31,12 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// SHA-256 of nothing, in hex: the payload of every signed request here.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+/// Room for the five of a signature and for what is asked beside it.
+const HEADERS: usize = 8;
+
 /// Signs for one region with one set of credentials.
 pub(crate) struct Signer {
     /// Tells these credentials from any others in a cache; random, and nothing else depends on it.
@@ -38,11 +48,26 @@ pub(crate) struct Signer {
     /// The key of the day that was last signed for. Two days alternate for a moment after midnight, when
     /// windows still begin on the day before; each change costs four HMACs.
     day: ArcSwapOption<DayKey>,
+    /// The second that was last signed for.
+    moment: ArcSwapOption<Moment>,
 }
 
 struct DayKey {
-    date: String,
+    date: Box<str>,
     key: hmac::Key,
+}
+
+/// What all signatures of one second share, so that it is written once and not for each.
+struct Moment {
+    /// Since the epoch.
+    second: u64,
+    /// The second as `20260102T030405Z`.
+    stamp: HeaderValue,
+    /// `20260102/eu-west-1/s3/aws4_request`.
+    scope: String,
+    /// Of what is signed, everything before the hash of the request.
+    prefix: String,
+    day: Arc<DayKey>,
 }
 
 impl Signer {
@@ -64,6 +89,7 @@ impl Signer {
             credentials,
             region: region.into(),
             day: ArcSwapOption::empty(),
+            moment: ArcSwapOption::empty(),
         })
     }
 
@@ -82,92 +108,105 @@ impl Signer {
         request: &PresignRequest<'_>,
         window: Window,
     ) -> PresignedUrl {
-        let stamp = Stamp::of(window.signed_at());
+        let moment = self.moment(window.signed_at());
         let path = endpoint.object_path(request.key);
         let overrides = Overrides::of(request);
-        let credential = format!("{}/{}", self.credentials.access_key_id(), self.scope(&stamp));
+        let credential = [self.credentials.access_key_id(), "/", &moment.scope].concat();
         let credential = encode(&credential);
         let query = PresignQuery {
             credential: &credential,
-            date: &stamp.0,
+            date: text(&moment.stamp),
             expires: window.expires,
             token: self.token_in_query.as_deref(),
         };
-        let canonical = format!(
-            "{method}\n{path}\n{query}{overrides}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD",
-            method = request.method.as_str(),
-            query = query.canonical(),
-            overrides = overrides.canonical(),
-            host = text(endpoint.host()),
-        );
-        let signature = self.signature(&stamp, &canonical);
+        let host = text(endpoint.host());
+        let mut canonical = String::with_capacity(512 + path.len() + self.token_len());
+        canonical.extend([request.method.as_str(), "\n", &path, "\n"]);
+        query.write_canonical(&mut canonical);
+        overrides.write_canonical(&mut canonical);
+        canonical.extend(["\nhost:", host, "\n\nhost\nUNSIGNED-PAYLOAD"]);
+        let signature = moment.signature(&canonical);
         let mut url = String::with_capacity(canonical.len() + 256);
-        url.extend([
-            endpoint.origin(),
-            &path,
-            "?",
-            &overrides.wire(),
-            &query.wire(),
-            "&X-Amz-Signature=",
-            &signature,
-        ]);
+        url.extend([endpoint.origin().as_str(), &path, "?"]);
+        overrides.write_wire(&mut url);
+        query.write_wire(&mut url);
+        url.extend(["&X-Amz-Signature=", signature.as_str()]);
         PresignedUrl::new(url, window.ends())
     }
 
     /// Signs in headers: the host, the (empty) payload, the time and the session token.
-    pub(crate) fn sign(&self, parts: &Unsigned<'_>, at: SystemTime) -> HeaderMap {
-        let stamp = Stamp::of(at);
-        let (token_line, token_name) = match self.credentials.session_token() {
-            Some(token) => (format!("x-amz-security-token:{token}\n"), ";x-amz-security-token"),
-            None => (String::new(), ""),
+    pub(crate) fn sign(&self, parts: &Unsigned<'_>, at: SystemTime) -> Vec<(HeaderName, HeaderValue)> {
+        let moment = self.moment(at);
+        let (id, stamp) = (self.credentials.access_key_id(), text(&moment.stamp));
+        let signed = match self.token {
+            Some(_) => "host;x-amz-content-sha256;x-amz-date;x-amz-security-token",
+            None => "host;x-amz-content-sha256;x-amz-date",
         };
-        let signed = format!("host;x-amz-content-sha256;x-amz-date{token_name}");
-        let canonical = format!(
-            "{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{EMPTY_SHA256}\n\
-             x-amz-date:{date}\n{token_line}\n{signed}\n{EMPTY_SHA256}",
-            method = parts.method,
-            path = parts.path,
-            query = parts.query,
-            host = text(parts.host),
-            date = stamp.0,
-        );
-        let signature = self.signature(&stamp, &canonical);
-        let authorization = format!(
-            "{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}",
-            id = self.credentials.access_key_id(),
-            scope = self.scope(&stamp),
-        );
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(HOST, parts.host.clone());
-        headers.insert("x-amz-content-sha256", HeaderValue::from_static(EMPTY_SHA256));
-        headers.insert("x-amz-date", visible(stamp.0));
-        headers.insert(AUTHORIZATION, sensitive(visible(authorization)));
-        if let Some(token) = &self.token {
-            headers.insert("x-amz-security-token", token.clone());
+        let Unsigned { method, host, path, query } = *parts;
+        let mut canonical = String::with_capacity(512 + path.len() + query.len() + self.token_len());
+        canonical.extend([method, "\n", path, "\n", query, "\nhost:", text(host)]);
+        canonical.extend(["\nx-amz-content-sha256:", EMPTY_SHA256, "\nx-amz-date:", stamp, "\n"]);
+        if let Some(token) = self.credentials.session_token() {
+            canonical.extend(["x-amz-security-token:", token, "\n"]);
         }
+        canonical.extend(["\n", signed, "\n", EMPTY_SHA256]);
+        let signature = moment.signature(&canonical);
+        let mut authorization = String::with_capacity(256 + moment.scope.len());
+        authorization.extend([ALGORITHM, " Credential=", id, "/", &moment.scope, ", SignedHeaders=", signed]);
+        authorization.extend([", Signature=", signature.as_str()]);
+        let mut headers = Vec::with_capacity(HEADERS);
+        headers.extend([
+            (HOST, host.clone()),
+            (X_AMZ_CONTENT_SHA256, HeaderValue::from_static(EMPTY_SHA256)),
+            (X_AMZ_DATE, moment.stamp.clone()),
+            (AUTHORIZATION, sensitive(visible(authorization))),
+        ]);
+        headers.extend(self.token.clone().map(|token| (X_AMZ_SECURITY_TOKEN, token)));
         headers
     }
 
-    fn scope(&self, stamp: &Stamp) -> String {
-        format!("{}/{}/s3/aws4_request", stamp.date(), self.region)
+    fn token_len(&self) -> usize {
+        self.token_in_query.as_deref().map_or(0, str::len)
     }
 
-    fn signature(&self, stamp: &Stamp, canonical: &str) -> String {
-        let hash = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
-        let to_sign = format!("{ALGORITHM}\n{}\n{}\n{hash}", stamp.0, self.scope(stamp));
-        hex(hmac::sign(&self.day_key(stamp).key, to_sign.as_bytes()).as_ref())
+    fn moment(&self, at: SystemTime) -> Arc<Moment> {
+        let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if let Some(moment) = &*self.moment.load()
+            && moment.second == second
+        {
+            return Arc::clone(moment);
+        }
+        let mut stamp = humantime::format_rfc3339_seconds(at).to_string();
+        stamp.retain(|c| c.is_ascii_alphanumeric());
+        let date = stamp.split('T').next().unwrap_or_default();
+        let scope = format!("{date}/{}/s3/aws4_request", self.region);
+        let prefix = format!("{ALGORITHM}\n{stamp}\n{scope}\n");
+        let day = self.day_key(date, at);
+        let moment = Arc::new(Moment { second, stamp: visible(stamp), scope, prefix, day });
+        self.moment.store(Some(Arc::clone(&moment)));
+        moment
     }
 
-    fn day_key(&self, stamp: &Stamp) -> Arc<DayKey> {
-        if let Some(day) = self.day.load_full().filter(|day| day.date == stamp.date()) {
+    fn day_key(&self, date: &str, at: SystemTime) -> Arc<DayKey> {
+        if let Some(day) = self.day.load_full().filter(|day| *day.date == *date) {
             return day;
         }
         let secret = self.credentials.secret_access_key();
-        let key = generate_signing_key(secret, stamp.1, &self.region, "s3");
+        let key = generate_signing_key(secret, at, &self.region, "s3");
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
-        let day = Arc::new(DayKey { date: stamp.date().to_owned(), key });
+        let day = Arc::new(DayKey { date: date.into(), key });
         self.day.store(Some(Arc::clone(&day)));
         day
+    }
+}
+
+impl Moment {
+    fn signature(&self, canonical: &str) -> Hex {
+        let hash = Hex::of(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
+        let mut signing = hmac::Context::with_key(&self.day.key);
+        signing.update(self.prefix.as_bytes());
+        signing.update(hash.as_str().as_bytes());
+        Hex::of(signing.sign().as_ref())
     }
 }
 
@@ -188,21 +227,6 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) query: &'a str,
 }
 
-/// A signing time as `20260102T030405Z`.
-struct Stamp(String, SystemTime);
-
-impl Stamp {
-    fn of(at: SystemTime) -> Self {
-        let mut stamp = humantime::format_rfc3339_seconds(at).to_string();
-        stamp.retain(|c| c.is_ascii_alphanumeric());
-        Self(stamp, at)
-    }
-
-    fn date(&self) -> &str {
-        self.0.split('T').next().unwrap_or_default()
-    }
-}
-
 /// The headers that S3 shall answer with in place of the stored ones, encoded.
 struct Overrides {
     content_type: Option<String>,
@@ -219,21 +243,17 @@ impl Overrides {
     }
 
     /// In the order of their names, behind the parameters of the signature.
-    fn canonical(&self) -> String {
-        let mut query = String::new();
+    fn write_canonical(&self, query: &mut String) {
         for pair in self.content_disposition.iter().chain(&self.content_type) {
             query.extend(["&", pair]);
         }
-        query
     }
 
     /// In the order in which they stand in the URL, before the parameters of the signature.
-    fn wire(&self) -> String {
-        let mut query = String::new();
+    fn write_wire(&self, query: &mut String) {
         for pair in self.content_type.iter().chain(&self.content_disposition) {
             query.extend([pair, "&"]);
         }
-        query
     }
 }
 
@@ -247,40 +267,50 @@ struct PresignQuery<'a> {
 
 impl PresignQuery<'_> {
     /// In the order of their names.
-    fn canonical(&self) -> String {
-        let Self { credential, date, expires, token } = self;
-        let mut query = format!(
-            "X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={expires}"
-        );
-        if let Some(token) = token {
-            query.extend(["&X-Amz-Security-Token=", token]);
-        }
-        query.push_str("&X-Amz-SignedHeaders=host");
-        query
+    fn write_canonical(&self, query: &mut String) {
+        self.write_beginning(query);
+        self.write_token(query);
+        query.push_str(SIGNED_HOST);
     }
 
     /// In botocore's order.
-    fn wire(&self) -> String {
-        let Self { credential, date, expires, token } = self;
-        let mut query = format!(
-            "X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={expires}\
-             &X-Amz-SignedHeaders=host"
-        );
-        if let Some(token) = token {
+    fn write_wire(&self, query: &mut String) {
+        self.write_beginning(query);
+        query.push_str(SIGNED_HOST);
+        self.write_token(query);
+    }
+
+    fn write_beginning(&self, query: &mut String) {
+        let Self { credential, date, expires, .. } = self;
+        query.extend(["X-Amz-Algorithm=", ALGORITHM, "&X-Amz-Credential=", credential, "&X-Amz-Date=", date]);
+        query.extend(["&X-Amz-Expires=", &expires.to_string()]);
+    }
+
+    fn write_token(&self, query: &mut String) {
+        if let Some(token) = self.token {
             query.extend(["&X-Amz-Security-Token=", token]);
         }
-        query
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(digit.into(), 16));
+const SIGNED_HOST: &str = "&X-Amz-SignedHeaders=host";
+
+/// A SHA-256 or an HMAC of it, in hex.
+struct Hex([u8; 64]);
+
+impl Hex {
+    fn of(bytes: &[u8]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [b'0'; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
+        Self(hex)
     }
-    text
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn text(host: &HeaderValue) -> &str {

@@ -101,7 +101,7 @@ fn of_s3(error: &s3::Error, asked: &Asked<'_>) -> Finding {
                 .to_owned()
         }
         s3::Error::Unreachable(source) => {
-            let (cause, advice) = unreachable::explain(source, asked);
+            let (cause, advice) = unreachable::explain(&**source, asked);
             return Finding { problem: format!("{}: {cause}", asked.doing()), advice };
         }
         s3::Error::Throttled { .. } => "S3 asks for fewer requests; test again in a moment".to_owned(),

@@ -358,11 +358,12 @@ async fn a_client_that_leaves_ends_the_read_and_gives_its_permit_back() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_cut_and_never_looks_complete() {
     let head = response("200 OK", &[("content-length", "1000")], &[b'x'; 100]);
-    let s3 = Scripted::start(vec![vec![Step::Head, Step::Send(head), Step::Reset]]).await;
+    let s3 = Scripted::start(vec![vec![Step::Head, Step::Send(head), Step::Wait, Step::Reset]]).await;
     let gateway = Gateway::start(&storage(&s3.url(), "delivery = \"stream\"")).await;
     let bearer = format!("Bearer {}", token());
     let answer = open(gateway.address, "GET", "/media/media/a", &[("authorization", &bearer)]).await;
     assert_eq!(answer.status(), 200);
+    s3.go();
     assert!(answer.into_body().collect().await.is_err(), "a short body came as if it were whole");
     gateway.metric_becomes("mediagate_requests_total", &["outcome=\"upstream_failed\""], 1.0).await;
 }

@@ -2,14 +2,13 @@
 
 use std::{error::Error, io, iter};
 
-use hyper_util::client::legacy;
 use tokio_rustls::rustls::{self, CertificateError};
 
 use super::Asked;
-use crate::sidecar::examine::Probe;
+use crate::{egress::FetchError, sidecar::examine::Probe};
 
 /// The cause in a few words, and what to do about it.
-pub(super) fn explain(error: &legacy::Error, asked: &Asked<'_>) -> (String, String) {
+pub(super) fn explain(error: &(dyn Error + Send + Sync + 'static), asked: &Asked<'_>) -> (String, String) {
     let origin = match asked.probe {
         Probe::Presigned | Probe::Cors => asked.connection.public_origin(),
         Probe::List | Probe::Get | Probe::Put | Probe::ReadBack | Probe::Delete => asked.connection.origin(),
@@ -38,7 +37,9 @@ fn of_cause(cause: &(dyn Error + 'static), origin: &str, asked: &Asked<'_>) -> O
     if let Some(error) = cause.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error, origin, asked));
     }
-    if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+    let is_no_http = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+        || matches!(cause.downcast_ref(), Some(FetchError::Malformed(_)));
+    if is_no_http {
         return Some((
             format!("{origin} answers with something that is no HTTP"),
             "check the port, and whether the endpoint begins with https://".to_owned(),

@@ -1,0 +1,197 @@
+//! Reading from an origin without a task in between.
+//!
+//! A client that gives each connection a task of its own hands every piece of a body from that task to the one that
+//! serves whoever asked: a channel, two wake-ups and often another core for each 16 KiB. Here the socket is read by
+//! whoever polls the body, in pieces as large as the body still is, and a connection without a request is a socket in a
+//! list. That is the reason why this is not hyper's client; everything but the reading of objects uses that one.
+//!
+//! HTTP/1.1 as RFC 9112 has it, and less: requests have no body, answers that could be read in two ways are refused, and a
+//! connection serves another request only after a body whose length was known has been read to its end.
+
+mod answer;
+mod body;
+mod connection;
+mod pool;
+
+use std::{fmt, future::poll_fn, io, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use hyper_rustls::HttpsConnector;
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service as _;
+
+use super::{Connector, connect::BoxError};
+pub use body::AnswerBody;
+use connection::Connection;
+use pool::Pool;
+
+/// Asks origins for objects. Cheap to clone: clones share their connections.
+#[derive(Clone)]
+pub struct Fetcher {
+    connector: HttpsConnector<Connector>,
+    pool: Arc<Pool>,
+    /// The largest piece that is read at once, in bytes.
+    piece: usize,
+}
+
+/// Scheme, host and port.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    uri: Uri,
+    name: Arc<str>,
+}
+
+/// One request without a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// `GET` or `HEAD`.
+    pub method: &'a Method,
+    /// Path and query as they are sent.
+    pub target: &'a str,
+    /// All headers, `Host` among them.
+    pub headers: &'a [(HeaderName, HeaderValue)],
+    /// Until the head of the answer, the time to connect included.
+    pub first_byte: Duration,
+    /// Between two pieces of its body.
+    pub idle: Duration,
+}
+
+/// The head of an answer, and its body to be read.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, as they came.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+/// Why an answer did not come, or did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No connection could be made.
+    #[error("no connection could be made")]
+    Connect(#[source] BoxError),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+    /// The origin closed the connection before the head, or in the body.
+    #[error("the connection was closed before the end of the answer")]
+    Closed,
+    /// What came is not HTTP/1.1.
+    #[error("the answer is not valid HTTP/1.1: {0}")]
+    Malformed(&'static str),
+    /// Two readers of the head could disagree about where the body ends, which is how an answer is smuggled into another.
+    #[error("the length of the answer's body is ambiguous: {0}")]
+    Ambiguous(&'static str),
+    /// The head did not come in time, or the body fell silent.
+    #[error("the origin was silent for too long")]
+    Silent,
+}
+
+impl Origin {
+    /// Of a URI with a scheme and a host; what follows them is dropped.
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let (scheme, authority) = (uri.scheme()?, uri.authority()?);
+        let name = format!("{scheme}://{authority}");
+        let uri = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query("/");
+        Some(Self { uri: uri.build().ok()?, name: name.into() })
+    }
+
+    /// `https://s3.example.org:9000`.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Fetcher {
+    pub(super) fn new(connector: HttpsConnector<Connector>, config: &super::Config) -> Self {
+        let pool = Arc::new(Pool::new(config.pool_idle_timeout, config.max_idle_per_host));
+        Self { connector, pool, piece: super::read_buffer(config) }
+    }
+
+    /// Asks over a kept connection where there is one, and over a new one where there is none.
+    pub async fn fetch(&self, origin: &Origin, ask: Ask<'_>) -> Result<Answer, FetchError> {
+        let kept = poll_fn(|cx| std::task::Poll::Ready(self.pool.take(&origin.name, cx))).await;
+        self.fetch_over(kept, origin, ask).await
+    }
+
+    /// Asks over a connection that is certainly new.
+    pub async fn fetch_freshly(&self, origin: &Origin, ask: Ask<'_>) -> Result<Answer, FetchError> {
+        self.fetch_over(None, origin, ask).await
+    }
+
+    async fn fetch_over(
+        &self,
+        kept: Option<Box<Connection>>,
+        origin: &Origin,
+        ask: Ask<'_>,
+    ) -> Result<Answer, FetchError> {
+        let due = Instant::now() + ask.first_byte;
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => match timeout_at(due, Box::pin(self.connect(origin))).await {
+                Ok(connected) => connected?,
+                Err(_) => return Err(FetchError::Silent),
+            },
+        };
+        let request = ask.to_bytes()?;
+        let mut unsent = &request[..];
+        let is_head = ask.method == Method::HEAD;
+        let first = self.piece.min(FIRST_PIECE);
+        let head = poll_fn(|cx| connection.poll_exchange(cx, &mut unsent, (first, is_head), due)).await?;
+        let body = AnswerBody::new(connection, &head, (Arc::clone(&self.pool), self.piece), ask.idle);
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    async fn connect(&self, origin: &Origin) -> Result<Box<Connection>, FetchError> {
+        // Always ready: the connector has no state that a call could wait for.
+        let socket = self.connector.clone().call(origin.uri.clone()).await.map_err(FetchError::Connect)?;
+        Ok(Box::new(Connection::new(socket, Arc::clone(&origin.name))))
+    }
+}
+
+impl Ask<'_> {
+    fn to_bytes(self) -> Result<Vec<u8>, FetchError> {
+        // Callers encode what they ask for; nothing else would be the place to find out that one did not.
+        if !self.target.starts_with('/') || !self.target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(FetchError::Malformed("the target of the request"));
+        }
+        let mut bytes = Vec::with_capacity(1024);
+        for part in [self.method.as_str(), " ", self.target, " HTTP/1.1\r\n"] {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        for (name, value) in self.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        Ok(bytes)
+    }
+}
+
+impl FetchError {
+    /// Whether the connection ended without an answer, as a kept one does that the origin had closed meanwhile. A request
+    /// without effects may then be sent again.
+    pub fn is_dead_connection(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Broken(error) => super::is_connection_loss(error.kind()),
+            Self::Connect(_) | Self::Malformed(_) | Self::Ambiguous(_) | Self::Silent => false,
+        }
+    }
+}
+
+/// The head, and all of a small object.
+const FIRST_PIECE: usize = 16 * 1024;
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("pool", &self.pool)
+            .field("piece", &self.piece)
+            .finish_non_exhaustive()
+    }
+}
