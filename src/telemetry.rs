@@ -3,7 +3,13 @@
 //! The registry is made once and passed down; every module registers its own families beside its logic, and
 //! nothing here knows them. Logs go to standard error, one line an event: text for people, JSON for machines.
 
-use std::io::IsTerminal;
+mod json;
+mod lines;
+
+use std::{
+    io::{self, IsTerminal},
+    time::SystemTime,
+};
 
 use prometheus::{IntGauge, Registry, TextEncoder};
 use serde::Deserialize;
@@ -14,6 +20,9 @@ use tracing_subscriber::{
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
+
+use self::json::Json;
+pub use self::lines::Logs;
 
 /// `[log]`: how log lines look and which are written.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,6 +59,9 @@ pub enum Error {
     /// Somebody set a subscriber before.
     #[error("logging was set up twice")]
     AlreadySet,
+    /// There is no thread for it.
+    #[error("the thread that writes log lines cannot start")]
+    Thread(#[source] io::Error),
     /// Two families of one name.
     #[error("a metric family was registered twice")]
     Registry(#[from] prometheus::Error),
@@ -61,31 +73,32 @@ impl Default for Config {
     }
 }
 
-/// Starts logging for the process.
-pub fn init_logs(config: &Config, extra: Option<ExtraLayer>) -> Result<(), Error> {
+/// Starts logging for the process. The lines have their time from `clock`; whoever holds [`Logs`] drops it last.
+pub fn init_logs(
+    config: &Config,
+    clock: fn() -> SystemTime,
+    extra: Option<ExtraLayer>,
+) -> Result<Logs, Error> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
     let filter =
         EnvFilter::builder().parse(filter).map_err(Error::FilterInvalid)?.and(filter_fn(tells_no_secret));
+    let is_terminal = io::stderr().is_terminal();
     let json = match config.format {
         Format::Json => true,
         Format::Text => false,
-        Format::Auto => !std::io::stderr().is_terminal(),
+        Format::Auto => !is_terminal,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = Logs::start(Box::new(io::stderr())).map_err(Error::Thread)?;
     let lines: ExtraLayer = if json {
-        lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_filter(filter)
-            .boxed()
+        Json::new(logs.lines(), clock).with_filter(filter).boxed()
     } else {
-        lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed()
+        let text = tracing_subscriber::fmt::layer().with_writer(logs.lines()).with_ansi(is_terminal);
+        text.with_filter(filter).boxed()
     };
     let mut layers = vec![lines];
     layers.extend(extra);
-    Subscribers::default().with(layers).try_init().map_err(|_| Error::AlreadySet)
+    Subscribers::default().with(layers).try_init().map_err(|_| Error::AlreadySet)?;
+    Ok(logs)
 }
 
 /// Finer levels of these crates print header fields and what is signed: tokens and credentials.

@@ -52,7 +52,7 @@ impl Args {
             .with_filter(Targets::new().with_target("mediagate::access", tracing::Level::INFO));
         let filter = if self.log { "info" } else { "warn" };
         let log = telemetry::Config { filter: filter.to_owned(), ..telemetry::Config::default() };
-        telemetry::init_logs(&log, Some(page_log.boxed()))?;
+        let _logs = telemetry::init_logs(&log, app::wall_clock, Some(page_log.boxed()))?;
         let config = self.config(&demo)?;
         let life = Arc::new(Lifecycle::new());
         let app = App::build(&config, Arc::clone(&life), app::wall_clock)

@@ -13,7 +13,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = self.config.load()?;
-        telemetry::init_logs(&config.log, None)?;
+        let _logs = telemetry::init_logs(&config.log, wall_clock, None)?;
         super::runtime()?.block_on(async {
             let store = Store::open(&config.store, wall_clock).await?;
             let count = store.reseal().await?;

@@ -20,7 +20,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = self.config.load()?;
-        telemetry::init_logs(&config.log, None)?;
+        let _logs = telemetry::init_logs(&config.log, app::wall_clock, None)?;
         super::runtime()?.block_on(self.serve(config))
     }
 

@@ -55,7 +55,7 @@ impl RunArgs {
     /// Runs the job to its end.
     pub(super) fn run(&self, job: Job) -> anyhow::Result<()> {
         let config = self.config.load()?;
-        telemetry::init_logs(&log(&config.log), None)?;
+        let _logs = telemetry::init_logs(&log(&config.log), wall_clock, None)?;
         super::runtime()?.block_on(async {
             match Store::open(&config.store, wall_clock).await {
                 Ok(store) => Box::pin(self.here(&config, store, job)).await,

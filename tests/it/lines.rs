@@ -1,7 +1,9 @@
 //! What is written of requests: one access line each, one audit line for each decision, and no secret in either.
 
 use std::{
-    io,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,7 +13,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{
-    gateway::{Gateway, SECRET, claims, sign, storage},
+    gateway::{ADMIN, Gateway, SECRET, claims, sign, storage},
     s3::{S3Server, SECRET_ACCESS_KEY},
 };
 
@@ -176,5 +178,67 @@ async fn no_line_has_a_secret() {
     assert!(secrets.len() > 8, "the redirects were signed: {secrets:?}");
     for secret in secrets {
         assert!(!text.contains(&secret), "{secret} is in {text}");
+    }
+}
+
+/// The program as it is run; a test that fails leaves none behind.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Lines are gathered before they are written; the end writes what waits, also of a request that it cuts.
+#[test]
+fn the_program_writes_every_line_before_it_ends() {
+    const REQUESTS: usize = 50;
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN}\"\n[store]\n\
+         url = \"sqlite::memory:\"\n[[access.keys]]\nid = \"k1\"\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n\
+         [upstream]\nurl = \"http://{}\"\n",
+        upstream.local_addr().unwrap()
+    );
+    let file = folder.path().join("mediagate.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mediagate"));
+    command.env_remove("RUST_LOG").arg("serve").arg("--config").arg(&file);
+    let mut program = Program(command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let stop = ["-TERM".to_owned(), program.0.id().to_string()];
+    let stop = || assert!(Command::new("kill").args(&stop).status().unwrap().success());
+    let lines = BufReader::new(program.0.stderr.take().unwrap()).lines();
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let mut seen = Vec::new();
+    let mut until = |message: &str| {
+        while seen.last().is_none_or(|line: &Value| line["message"] != message) {
+            seen.push(lines.next().expect(message));
+        }
+        seen.last().cloned().unwrap()
+    };
+    let public = until("serving")["public"].as_str().unwrap().to_owned();
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(&public).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let _in_flight = ask("/in-flight");
+    let _unanswered = upstream.accept().unwrap();
+    for _ in 0..REQUESTS {
+        let mut answer = String::new();
+        ask("/media/media/a").read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    stop();
+    until("stopping: finishing what is in flight");
+    stop();
+    seen.extend(lines);
+    assert!(program.0.wait().unwrap().success());
+    for (path, want) in [("/media/media/a", REQUESTS), ("/in-flight", 1)] {
+        let of_it = |line: &&Value| line["target"] == "mediagate::access" && line["path"] == path;
+        assert_eq!(seen.iter().filter(of_it).count(), want, "{path} in {seen:?}");
     }
 }
