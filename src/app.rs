@@ -1,7 +1,7 @@
 //! The composition root: a configuration becomes running listeners and tasks.
 //!
-//! The one module that knows all the others. The public listener and the data path run on the runtime of the
-//! caller; the control side has a thread and a runtime of its own, with the store's connections, so that health and
+//! The one module that knows all the others. The data path runs on a thread for each core, or on the runtime of the caller
+//! alone; the control side has a thread and a runtime of its own, with the store's connections, so that health and
 //! metrics answer while the data path is saturated. What a configuration makes is one generation, replaced as a whole
 //! when it is loaded again; the storages of the store are put beside it, and replaced when the store changes.
 
@@ -19,8 +19,10 @@ mod storages;
 
 use std::{
     net::SocketAddr,
+    num::NonZero,
     path::PathBuf,
     sync::{Arc, OnceLock},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -47,7 +49,7 @@ use crate::{
     label_studio::{FollowMetrics, Follower},
     lifecycle::{Lifecycle, Shutdown},
     s3,
-    server::{self, Listener},
+    server::{self, Listener, Workers},
     sidecar::{Exporter, RunMetrics, Runner},
     store::Store,
     telemetry,
@@ -170,8 +172,18 @@ impl App {
         });
     }
 
-    /// Serves until the end of the process's life; returns when the last connection has ended.
+    /// Serves on the runtime of the caller until the end of the process's life; returns when the last connection has ended.
     pub async fn run(self) -> Result<(), Error> {
+        self.run_on(Workers::none()).await
+    }
+
+    /// The same, with a thread for each core to serve clients.
+    pub async fn run_on_all_cores(self) -> Result<(), Error> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        self.run_on(Workers::start(cores).map_err(Error::Thread)?).await
+    }
+
+    async fn run_on(self, workers: Workers) -> Result<(), Error> {
         let Self {
             public,
             admin,
@@ -205,7 +217,7 @@ impl App {
             let gateway = Arc::clone(&gateway);
             async move { gateway.handle(request, gateway::Peer { ip: peer.addr.ip(), tls: peer.tls }).await }
         };
-        server::serve(public, trusted, service, shutdown, public_metrics).await;
+        server::serve(public, trusted, service, shutdown, public_metrics, &workers).await;
         context.end().await;
         context.life.tasks_ended().await;
         if tokio::time::timeout(RUNS_GIVEN_BACK, runs_ended).await.is_err() {
@@ -259,11 +271,11 @@ fn admin_server(listen: SocketAddr) -> server::Config {
     server::Config { listen, max_connections: 256, ..server::Config::default() }
 }
 
-/// What one stream whose client has stopped reading holds: about four reads of S3 on their way through, one buffer of the
-/// listener, and the state of two connections. Measured on 2026-11-24 with 1,000 such clients: 93 KiB each by default.
+/// What one stream whose client has stopped reading holds at most: a read of S3 that is being written and the next one, one
+/// buffer of the listener, and the state of two connections. Measured on 2026-11-27: 120 KiB each by default.
 fn stream_cost(config: &Config) -> u64 {
     const STATE: u64 = 16 * 1024;
-    4 * config.egress.read_buffer.as_u64() + config.server.write_buffer.as_u64() + STATE
+    2 * config.egress.read_buffer.as_u64() + config.server.write_buffer.as_u64() + STATE
 }
 
 /// What presigned URLs may occupy: one an object, window and token lifetime.

@@ -135,7 +135,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Serves until a signal ends it.
 async fn run_to_the_end(app: App, life: &Lifecycle, drain_timeout: Duration) -> anyhow::Result<()> {
-    let mut run = std::pin::pin!(app.run());
+    let mut run = std::pin::pin!(app.run_on_all_cores());
     tokio::select! {
         ended = &mut run => return Ok(ended?),
         followed = life.follow_signals(drain_timeout) => followed.context("cannot listen for signals")?,

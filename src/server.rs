@@ -38,6 +38,7 @@ mod proxy_protocol;
 mod streams;
 mod tls;
 mod wire;
+mod workers;
 
 use answer::Refusal;
 pub use config::{Config, ProxyProtocol, TlsConfig};
@@ -47,6 +48,7 @@ pub use listener::{Error, Listener};
 use metrics::Outcome;
 pub use metrics::ServerMetrics;
 pub use tls::{Certificate, CertificateError};
+pub use workers::Workers;
 
 /// How often the files of the certificate are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
@@ -70,12 +72,14 @@ pub struct Peer {
 ///
 /// `trusted` tells which peers may send a PROXY protocol header. A connection that the service upgrades (101)
 /// is part of its listener until the upgraded bytes are dropped.
+#[expect(clippy::too_many_arguments, reason = "each is another thing, given once at the start")]
 pub async fn serve<S, F, B>(
     listener: Listener,
     trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     service: S,
     shutdown: Shutdown,
     metrics: ServerMetrics,
+    workers: &Workers,
 ) where
     S: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -113,7 +117,11 @@ pub async fn serve<S, F, B>(
                 continue;
             };
             tune(&socket, &shared.config);
-            connections.spawn(Arc::clone(&shared).serve(socket, addr, place, service.clone()));
+            let (shared, service) = (Arc::clone(&shared), service.clone());
+            let serve = move |socket| shared.serve(socket, addr, place, service);
+            if let Err(error) = workers.serve(socket, &connections, serve) {
+                tracing::debug!(%error, "a connection was lost on the way to its thread");
+            }
         }
     };
     tokio::select! {

@@ -13,7 +13,7 @@ use super::Error;
 use crate::{
     control::Control,
     lifecycle::Shutdown,
-    server::{self, Listener},
+    server::{self, Listener, Workers},
     store::{self, Store},
 };
 
@@ -76,6 +76,6 @@ impl Serve {
                 response
             }
         };
-        server::serve(listener, |_| false, service, shutdown, metrics).await;
+        server::serve(listener, |_| false, service, shutdown, metrics, &Workers::none()).await;
     }
 }

@@ -80,7 +80,9 @@ impl Server {
         let metrics = ServerMetrics::register(&registry, "test").unwrap();
         let (tell, feeds) = mpsc::channel(256);
         let service = move |request, peer| answer(request, peer, tell.clone());
-        let task = tokio::spawn(serve(listener, trusted, service, shutdown.clone(), metrics));
+        let stop = shutdown.clone();
+        let serve = async move { serve(listener, trusted, service, stop, metrics, &Workers::none()).await };
+        let task = tokio::spawn(serve);
         Self { addr, shutdown, registry, certificate, feeds, task }
     }
 

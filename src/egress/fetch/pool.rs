@@ -1,12 +1,14 @@
 //! Connections without a request.
 //!
-//! They are sockets in a list, and nobody's task: what an origin does to one is seen when it is taken. A connection that
-//! nobody takes is let go after the idle timeout by a task that lives while there are any.
+//! They are sockets in a list, and nobody's task: what an origin does to one is seen when it is taken. Each thread has a list
+//! of its own, since a socket wakes whoever waits for it by the thread that made it. A connection that nobody takes is let
+//! go after the idle timeout by a task that lives while there are any.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Context,
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -14,18 +16,18 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 
-/// The connections of one door, by origin.
+/// The connections of one door, by thread and origin.
 #[derive(Debug)]
 pub(super) struct Pool {
     idle_timeout: Duration,
-    max_per_origin: usize,
+    most: usize,
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The longest unused first.
-    by_origin: HashMap<Arc<str>, VecDeque<Idle>>,
+    by_thread: HashMap<ThreadId, HashMap<Arc<str>, VecDeque<Idle>>>,
+    /// Whether a task lets go of what is too old.
     is_swept: bool,
 }
 
@@ -36,14 +38,16 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(idle_timeout: Duration, max_per_origin: usize) -> Self {
-        Self { idle_timeout, max_per_origin, kept: Mutex::default() }
+    /// Keeps at most so many of one thread and origin.
+    pub(super) fn new(idle_timeout: Duration, most: usize) -> Self {
+        Self { idle_timeout, most, kept: Mutex::default() }
     }
 
     /// The connection that was used last: the others are then let go when there is less to do.
     pub(super) fn take(&self, origin: &str, cx: &mut Context<'_>) -> Option<Box<Connection>> {
+        let thread = thread::current().id();
         loop {
-            let idle = self.lock().by_origin.get_mut(origin)?.pop_back()?;
+            let idle = self.lock().by_thread.get_mut(&thread)?.get_mut(origin)?.pop_back()?;
             let Idle { mut connection, since } = idle;
             if since.elapsed() < self.idle_timeout && connection.is_quiet(cx) {
                 return Some(connection);
@@ -56,11 +60,13 @@ impl Pool {
             return;
         }
         let mut kept = self.lock();
-        let of_origin = match kept.by_origin.get_mut(connection.origin()) {
+        let of_thread = kept.by_thread.entry(thread::current().id()).or_default();
+        let of_origin = match of_thread.get_mut(connection.origin()) {
             Some(of_origin) => of_origin,
-            None => kept.by_origin.entry(Arc::clone(connection.origin())).or_default(),
+            None => of_thread.entry(Arc::clone(connection.origin())).or_default(),
         };
-        if of_origin.len() < self.max_per_origin {
+        if of_origin.len() < self.most {
+            // The longest unused stays first.
             of_origin.push_back(Idle { connection, since: Instant::now() });
         }
         if !kept.is_swept {
@@ -74,12 +80,15 @@ impl Pool {
         let now = Instant::now();
         let mut old = Vec::new();
         let mut kept = self.lock();
-        kept.by_origin.retain(|_, of_origin| {
-            let fresh = of_origin.iter().position(|idle| now - idle.since < self.idle_timeout);
-            old.extend(of_origin.drain(..fresh.unwrap_or(of_origin.len())));
-            !of_origin.is_empty()
+        kept.by_thread.retain(|_, of_thread| {
+            of_thread.retain(|_, of_origin| {
+                let fresh = of_origin.iter().position(|idle| now - idle.since < self.idle_timeout);
+                old.extend(of_origin.drain(..fresh.unwrap_or(of_origin.len())));
+                !of_origin.is_empty()
+            });
+            !of_thread.is_empty()
         });
-        kept.is_swept = !kept.by_origin.is_empty();
+        kept.is_swept = !kept.by_thread.is_empty();
         let is_any_left = kept.is_swept;
         // Closing sockets takes longer than anybody should wait for the lock.
         drop(kept);
