@@ -154,6 +154,7 @@ pub struct Egress {
 #[derive(Debug)]
 struct Doors {
     builder: Builder,
+    tls: ClientConfig,
     /// To the application behind the gateway, where no proxy stands between.
     upstream: HttpsConnector<Connector>,
     operator: Door,
@@ -174,8 +175,17 @@ impl Egress {
         Self::build_with(config, &Resolver::system())
     }
 
+    /// The same with connections of its own. It trusts whom this one trusts: reading the system's certificates takes
+    /// longer than anything else at the start.
+    pub fn beside(&self, config: &Config) -> Result<Self, Error> {
+        Self::build_over(config, &Resolver::system(), self.doors.tls.clone())
+    }
+
     fn build_with(config: &Config, resolver: &Resolver) -> Result<Self, Error> {
-        let tls = tls::client(config)?;
+        Self::build_over(config, resolver, tls::client(config)?)
+    }
+
+    fn build_over(config: &Config, resolver: &Resolver, tls: ClientConfig) -> Result<Self, Error> {
         let builder = builder(config);
         let proxy = Proxy::build(config)?.map(Arc::new);
         let connector = |resolver: Resolver, proxy: Option<&Arc<Proxy>>| {
@@ -188,6 +198,7 @@ impl Egress {
             operator: Door::new(&builder, connector(resolver.clone(), proxy.as_ref())?, config),
             guarded: Door::new(&builder, connector(guarded, proxy.as_ref())?, config),
             builder,
+            tls,
         };
         Ok(Self { doors: Arc::new(doors), is_guarded: false })
     }

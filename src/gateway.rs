@@ -1,7 +1,8 @@
 //! The hot path, in order of execution: admit, route, authorise, locate, deliver, respond.
 //!
 //! A request goes down this page once. Each stage takes proof and returns proof, the cheap ones come first, and any
-//! refusal leaves through one door, [`response::refuse`]. Nothing here writes to a database, spawns for media,
+//! refusal leaves through one door, [`response::refuse`]. What only some requests need is boxed: the future of a request is
+//! kept for every connection, and moved for every request. Nothing here writes to a database, spawns for media,
 //! buffers a body or holds a lock over an await. What can change at run time is one [`State`], swapped whole.
 
 pub mod body;
@@ -179,7 +180,7 @@ impl Gateway {
                     tally.record.delivered = Delivered::TakenOver;
                     let parts = forward::without_our_tokens(parts, &state.verifier)?;
                     let request = Request::from_parts(parts, body);
-                    let answer = takeover.answer(request, state.trusted.trusts(peer.ip)).await;
+                    let answer = Box::pin(takeover.answer(request, state.trusted.trusts(peer.ip))).await;
                     return Ok(answer.map(Body::from));
                 }
                 tally.record.delivered = Delivered::Forward;
@@ -190,9 +191,11 @@ impl Gateway {
                 let rewriting = state.rewriting.as_ref();
                 let rewriting =
                     rewriting.and_then(|rewriting| Some((rewriting, rewriting.prepare(&mut parts)?)));
-                let answer = upstream.forward(parts, body, sender, &state.verifier).await?;
+                let answer = Box::pin(upstream.forward(parts, body, sender, &state.verifier)).await?;
                 match rewriting {
-                    Some((rewriting, asked)) => rewriting.apply(&asked, answer, &state.storages).await,
+                    Some((rewriting, asked)) => {
+                        Box::pin(rewriting.apply(&asked, answer, &state.storages)).await
+                    }
                     None => Ok(answer),
                 }
             }
@@ -221,7 +224,8 @@ impl Gateway {
         let located = match grant.covers(&route.object, route.task(), route.project())? {
             Covered::Named => locate(state, &route, grant, client, None)?,
             Covered::IfLinkedTo(task) => {
-                let mentioned = self.mentioned(state, &admitted, task, (&route.object, now)).await?;
+                let mentioned =
+                    Box::pin(self.mentioned(state, &admitted, task, (&route.object, now))).await?;
                 let project = mentioned.project.as_ref();
                 let located = locate(state, &route, grant, client, project)?;
                 expect_same_project(&mentioned, grant, located.storage)?;
@@ -237,7 +241,7 @@ impl Gateway {
             Mode::Stream => {
                 record.delivered = Delivered::Stream;
                 tally.hold_stream(self.limits.stream(client)?);
-                deliver::stream(&located, &parts.method, &parts.headers).await?
+                Box::pin(deliver::stream(&located, &parts.method, &parts.headers)).await?
             }
         };
         tally.record.content_range = delivery.content_range();

@@ -135,7 +135,7 @@ pub(super) async fn assemble(
     let (fixed, file_keys) = storages::connect(&config.storages, &egress, s3_metrics, clock).await?;
     let guarded = Arc::new(egress.guarded());
     // Pools of their own: the sidecar's connections are driven by another thread.
-    let own = Egress::build(&config.egress)?;
+    let own = egress.beside(&config.egress)?;
     let label_studio = studio(config, (&egress, &own), clock)?;
     let internal = || Minter::internal(&internal_key, &config.access);
     let permission = label_studio.as_ref().map(|studio| -> Arc<dyn Permission> {

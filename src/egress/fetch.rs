@@ -184,8 +184,9 @@ impl FetchError {
     }
 }
 
-/// The head, and all of a small object.
-const FIRST_PIECE: usize = 16 * 1024;
+/// The head, and all of a small object; with the head's part taken off still so much that the listener asks for no more
+/// before it has sent this.
+const FIRST_PIECE: usize = 20 * 1024;
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -81,7 +81,7 @@ impl Deliverer {
             (None, DeliveryKind::Rules) => match located.storage.rules.decide(located.client, None) {
                 Decision::Decided(mode) => Ok(mode),
                 Decision::NeedsFacts => {
-                    let facts = self.facts(located).await?;
+                    let facts = Box::pin(self.facts(located)).await?;
                     match located.storage.rules.decide(located.client, Some(&facts)) {
                         Decision::Decided(mode) => Ok(mode),
                         Decision::NeedsFacts => Ok(Mode::Stream),
@@ -159,7 +159,7 @@ pub async fn stream(located: &Located<'_>, method: &Method, headers: &HeaderMap)
         range => {
             let asked = Asked { method, range, conditions, if_range };
             for _ in 0..READS_OF_A_CHANGING_OBJECT {
-                match asked.read(located).await {
+                match Box::pin(asked.read(located)).await {
                     Err(Error::S3(s3::Error::PreconditionFailed)) => {}
                     answer => return answer,
                 }

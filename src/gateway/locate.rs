@@ -6,11 +6,12 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::rules::Rules;
+use super::{response, rules::Rules};
 use crate::{
     access::Allowlist,
     id::{ProjectId, StorageName},
@@ -140,8 +141,8 @@ pub struct Storage {
     pub presign_ttl: Duration,
     /// The disposition of answers.
     pub disposition: Disposition,
-    /// How long a browser may keep a streamed object.
-    pub max_age: Duration,
+    /// `Cache-Control` of its objects: how long a browser may keep one.
+    pub cache_control: HeaderValue,
     name: StorageName,
     project: Option<ProjectId>,
     prefix: Box<str>,
@@ -213,7 +214,7 @@ impl Storage {
             rules: Rules::new(&config.rules),
             presign_ttl: config.presign_ttl,
             disposition: config.content_disposition,
-            max_age: config.max_age,
+            cache_control: response::cache_control(config.max_age),
             name: config.name.clone(),
             project: config.project.clone(),
             prefix: config.normal_prefix().into(),

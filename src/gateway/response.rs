@@ -3,6 +3,8 @@
 //! Headers are built from parsed values; nothing of S3's or the client's is copied along unread. Media is private,
 //! is never sniffed, and cannot run scripts in the gateway's origin.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
@@ -154,16 +156,17 @@ fn validators(headers: &mut HeaderMap, meta: &s3::ObjectMeta) {
     }
 }
 
-fn caching(headers: &mut HeaderMap, storage: &Storage) {
-    let seconds = storage.max_age.as_secs();
-    let value = if seconds == 0 {
-        Ok(HeaderValue::from_static("private, no-cache"))
-    } else {
-        HeaderValue::try_from(format!("private, max-age={seconds}, must-revalidate"))
+/// The media of a private bucket, for so long.
+pub(super) fn cache_control(max_age: Duration) -> HeaderValue {
+    let text = match max_age.as_secs() {
+        0 => "private, no-cache".to_owned(),
+        seconds => format!("private, max-age={seconds}, must-revalidate"),
     };
-    if let Ok(value) = value {
-        headers.insert(header::CACHE_CONTROL, value);
-    }
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("private, no-cache"))
+}
+
+fn caching(headers: &mut HeaderMap, storage: &Storage) {
+    headers.insert(header::CACHE_CONTROL, storage.cache_control.clone());
     // Another bearer is another right; cookies change too often to vary by, and `private` keeps them apart.
     headers.append(header::VARY, HeaderValue::from_static("Authorization"));
 }
@@ -172,6 +175,8 @@ fn answer(status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    // A map that grows is hashed anew each time.
+    headers.reserve(HEADERS);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
@@ -188,6 +193,9 @@ fn challenge(error: &Error) -> HeaderValue {
     );
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
 }
+
+/// What an answer with media has, with the id and the headers of CORS.
+const HEADERS: usize = 20;
 
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 

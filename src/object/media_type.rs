@@ -11,7 +11,8 @@ pub fn guess_media_type(key: &ObjectKey) -> Option<&'static str> {
     if name.is_empty() {
         return None;
     }
-    let corrected = CORRECTED.iter().find(|(own, _)| own.eq_ignore_ascii_case(extension));
+    let mut own = FREQUENT.iter().chain(CORRECTED);
+    let corrected = own.find(|(own, _)| own.eq_ignore_ascii_case(extension));
     corrected.map(|(_, media_type)| *media_type).or_else(|| mime_guess::from_ext(extension).first_raw())
 }
 
@@ -45,6 +46,16 @@ fn has_subtype(essence: &str, subtype: &str) -> bool {
     essence.split_once('/').is_some_and(|(_, own)| own.eq_ignore_ascii_case(subtype))
 }
 
+/// What most objects are, ahead of a search among a thousand.
+const FREQUENT: &[(&str, &str)] = &[
+    ("jpg", "image/jpeg"),
+    ("png", "image/png"),
+    ("jpeg", "image/jpeg"),
+    ("webp", "image/webp"),
+    ("mp4", "video/mp4"),
+    ("wav", "audio/wav"),
+    ("mp3", "audio/mpeg"),
+];
 /// Where the table of `mime_guess` has a type that browsers do not play, or none.
 const CORRECTED: &[(&str, &str)] = &[
     // RFC 4337; Firefox does not know `audio/m4a`.
@@ -64,6 +75,13 @@ mod tests {
     use super::*;
 
     /// The types that Label Studio takes in, and the ones that its users ask for beside them.
+    #[test]
+    fn the_frequent_are_those_of_the_table() {
+        for (extension, media_type) in FREQUENT {
+            assert_eq!(mime_guess::from_ext(extension).first_raw(), Some(*media_type), "{extension}");
+        }
+    }
+
     #[test]
     fn keys_have_the_types_browsers_know() {
         for (key, want) in [

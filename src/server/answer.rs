@@ -1,6 +1,7 @@
 //! What leaves through a connection: the service's answers, watched to their last byte, and our refusals.
 
 use std::{
+    convert::Infallible,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -70,13 +71,59 @@ impl Refusal {
     }
 }
 
-/// The service's answer. `connect` tells whether the request was a CONNECT.
-pub(super) fn watch<B>(response: Response<B>, connect: bool, in_flight: InFlight) -> Response<Answer<B>> {
-    let status = response.status();
-    if status == StatusCode::SWITCHING_PROTOCOLS || (connect && status.is_success()) {
-        in_flight.upgrade();
+pin_project! {
+    /// An answer on its way. By hand, since an `async` block would hold the future of the service twice: as what it was
+    /// given and as what it waits for.
+    #[project = Way]
+    pub(super) enum Answering<F> {
+        Asked {
+            #[pin]
+            answer: F,
+            connect: bool,
+            in_flight: Option<InFlight>,
+        },
+        Refused {
+            refusal: Refusal,
+            in_flight: Option<InFlight>,
+        },
     }
-    response.map(|body| Answer { body: Either::Left(body), in_flight })
+}
+
+impl<F> Answering<F> {
+    /// The service's answer. `connect` tells whether the request was a CONNECT.
+    pub(super) fn asked(answer: F, connect: bool, in_flight: InFlight) -> Self {
+        Self::Asked { answer, connect, in_flight: Some(in_flight) }
+    }
+
+    pub(super) fn refused(refusal: Refusal, in_flight: InFlight) -> Self {
+        Self::Refused { refusal, in_flight: Some(in_flight) }
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Response<B>>,
+{
+    type Output = Result<Response<Answer<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Way::Asked { answer, connect, in_flight } => {
+                let response = ready!(answer.poll(cx));
+                // Absent after the end alone, when nobody polls.
+                let Some(in_flight) = in_flight.take() else { return Poll::Pending };
+                let status = response.status();
+                if status == StatusCode::SWITCHING_PROTOCOLS || (*connect && status.is_success()) {
+                    in_flight.upgrade();
+                }
+                Poll::Ready(Ok(response.map(|body| Answer { body: Either::Left(body), in_flight })))
+            }
+            Way::Refused { refusal, in_flight } => {
+                let Some(in_flight) = in_flight.take() else { return Poll::Pending };
+                Poll::Ready(Ok(refusal.respond(in_flight)))
+            }
+        }
+    }
 }
 
 impl<B> Body for Answer<B>

@@ -1,7 +1,6 @@
 //! One connection, from its first byte to its last.
 
 use std::{
-    convert::Infallible,
     future::Future,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -23,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Config, Outcome, Peer, ServerMetrics,
     activity::Activity,
-    answer::{Refusal, watch},
+    answer::{Answering, Refusal},
     drive::Driver,
     limits::{Limits, Place},
     opening::{Opened, Version, open},
@@ -145,15 +144,9 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             let in_flight = requests.request();
             let connect = request.method() == Method::CONNECT;
-            let answer = match refusal.or_else(|| ambiguous(&requests, &request)) {
-                Some(refusal) => Err(refusal),
-                None => Ok(service(request)),
-            };
-            async move {
-                Ok::<_, Infallible>(match answer {
-                    Ok(answer) => watch(answer.await, connect, in_flight),
-                    Err(refusal) => refusal.respond(in_flight),
-                })
+            match refusal.or_else(|| ambiguous(&requests, &request)) {
+                Some(refusal) => Answering::refused(refusal, in_flight),
+                None => Answering::asked(service(request), connect, in_flight),
             }
         });
         match version {

@@ -60,6 +60,13 @@ impl HeadScan {
                     self.begin_name();
                     &bytes[end + 1..]
                 }
+                // Most names are told by their first byte.
+                Place::Name
+                    if self.name_len == 0 && !matches!(byte, b'c' | b'C' | b't' | b'T' | b'\r' | b'\n') =>
+                {
+                    self.place = Place::Value;
+                    rest
+                }
                 Place::Name => {
                     self.take_name_byte(byte);
                     rest

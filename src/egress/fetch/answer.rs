@@ -1,6 +1,6 @@
 //! The head of an answer (RFC 9112 sections 4 to 6).
 
-use std::ops::Range;
+use std::{mem::MaybeUninit, ops::Range};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{
@@ -53,15 +53,15 @@ struct Lines {
     len: usize,
     status: StatusCode,
     is_1_1: bool,
-    headers: [(Range<usize>, Range<usize>); MAX_HEADERS],
-    count: usize,
+    headers: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl Lines {
     fn parse(buffer: &[u8]) -> Result<Option<Self>, FetchError> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let len = match response.parse(buffer) {
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let len = match parser.parse_response_with_uninit_headers(&mut response, buffer, &mut headers) {
             Ok(httparse::Status::Complete(len)) => len,
             Ok(httparse::Status::Partial) if buffer.len() < MAX_LEN => return Ok(None),
             Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
@@ -70,24 +70,21 @@ impl Lines {
             Err(_) => return Err(FetchError::Malformed("its head cannot be read")),
         };
         let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
-        let mut places = [const { (0..0, 0..0) }; MAX_HEADERS];
-        let count = response.headers.len();
-        for (place, header) in places.iter_mut().zip(response.headers) {
-            *place = (range(buffer, header.name.as_bytes()), range(buffer, header.value));
-        }
+        let place = |header: &httparse::Header<'_>| {
+            (range(buffer, header.name.as_bytes()), range(buffer, header.value))
+        };
         Ok(Some(Self {
             len,
             status: status.ok_or(FetchError::Malformed("its status"))?,
             is_1_1: response.version == Some(1),
-            headers: places,
-            count,
+            headers: response.headers.iter().map(place).collect(),
         }))
     }
 
     /// The values share the memory of the head.
     fn read(self, head: &Bytes, is_head: bool) -> Result<Head, FetchError> {
-        let mut headers = HeaderMap::with_capacity(self.count);
-        for (name, value) in self.headers.into_iter().take(self.count) {
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in self.headers {
             let name = head.get(name).and_then(|name| HeaderName::from_bytes(name).ok());
             let value = HeaderValue::from_maybe_shared(head.slice(value)).ok();
             let (name, value) = name.zip(value).ok_or(FetchError::Malformed("a header of it"))?;
