@@ -9,7 +9,7 @@ from comparison.load import resident
 
 IDLE = 5000
 STALLED = 200
-_REQUEST = "GET /media/media/{target} HTTP/1.1\r\nHost: media.example.org\r\nAuthorization: Bearer {token}\r\n\r\n"
+_REQUEST = "GET {target} HTTP/1.1\r\nHost: media.example.org\r\nAuthorization: Bearer {token}\r\n\r\n"
 
 
 def idle_connection(side) -> float:
@@ -25,7 +25,8 @@ def stalled_stream(side) -> float:
 def _each(side, count: int, target: str, read_all: bool) -> float:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    request = _REQUEST.format(target=target, token=side.token("HS256")).encode()
+    target = f"/media/media/{target}"
+    request = _REQUEST.format(target=target + side.query(target), token=side.token("HS256")).encode()
     before = _settled(side.pid)
     with ExitStack() as opened:
         for _ in range(count):

@@ -63,10 +63,10 @@ def markdown(found: dict) -> str:
                 f"{cell['p99_to_nginx']:.2f}", f"{cell['resident'] / (1 << 20):.0f} MiB",
             ]) + " |")
             title = ""
-    if found["memory_bytes"]:
-        lines += ["", "| side | an idle connection | a stalled stream |", "|---|---:|---:|"]
-        lines += [f"| {name} | {each['idle_connection'] / 1024:.1f} KiB | {each['stalled_stream'] / 1024:.0f} KiB |"
-                  for name, each in found["memory_bytes"].items()]
+    if found["alone"]:
+        lines += ["", "| side | start to first answer | an idle connection | a stalled stream |", "|---|---:|---:|---:|"]
+        lines += [f"| {name} | {each['first_answer'] * 1000:.0f} ms | {each['idle_connection'] / 1024:.1f} KiB "
+                  f"| {each['stalled_stream'] / 1024:.0f} KiB |" for name, each in found["alone"].items()]
     return "\n".join(lines) + "\n"
 
 
