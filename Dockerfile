@@ -12,17 +12,17 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
     && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \
-    && cargo build --locked --release --no-default-features
+    && cargo build --locked --profile dist --no-default-features
 COPY src src
 # Where the state lies; distroless has no shell to make it with.
 RUN mkdir /state
 # The sources' dates are those of the checkout and may be older than the empty crate.
 RUN touch src/lib.rs src/main.rs \
-    && cargo build --locked --release --no-default-features --bin mediagate
+    && cargo build --locked --profile dist --no-default-features --bin mediagate
 
 # glibc, libgcc, CA certificates, and nothing to log in to.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /build/target/release/mediagate /usr/local/bin/mediagate
+COPY --from=build /build/target/dist/mediagate /usr/local/bin/mediagate
 COPY config/mediagate.toml /etc/mediagate/mediagate.toml
 COPY --from=build --chown=65532:65532 /state /var/lib/mediagate
 USER 65532:65532

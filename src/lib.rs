@@ -39,6 +39,10 @@
 //! 5. **deliver**: a presigned URL from the cache, or a signed GET whose body is passed on as it is pulled;
 //! 6. **respond**: the header policy, in one place.
 //!
+//! A connection stays on one of the threads that there are for each core ([`server::Workers`]), and its requests use the
+//! connections to S3 of that thread. The body of an object is read from S3's socket by whoever polls it for the client
+//! ([`egress::Fetcher`]): no task, channel or second buffer stands between.
+//!
 //! Each stage takes proof and returns proof; errors leave through one table, [`gateway::Error`]. Permits and the tally of
 //! what was sent live inside the response body, so that they end with its last byte, or when the client leaves. Nothing
 //! on this way writes to a database, spawns, or buffers a body.

@@ -72,7 +72,6 @@ pub struct Peer {
 ///
 /// `trusted` tells which peers may send a PROXY protocol header. A connection that the service upgrades (101)
 /// is part of its listener until the upgraded bytes are dropped.
-#[expect(clippy::too_many_arguments, reason = "each is another thing, given once at the start")]
 pub async fn serve<S, F, B>(
     listener: Listener,
     trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static,

