@@ -137,7 +137,7 @@ impl Fetcher {
             },
         };
         let request = ask.to_bytes()?;
-        let mut unsent = &request[..];
+        let mut unsent = Some(&request[..]);
         let is_head = ask.method == Method::HEAD;
         let first = self.piece.min(FIRST_PIECE);
         let head = poll_fn(|cx| connection.poll_exchange(cx, &mut unsent, (first, is_head), due)).await?;

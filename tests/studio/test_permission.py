@@ -150,10 +150,19 @@ def test_label_studio_is_asked_once_for_many_requests(person, world, label_studi
     """One task is looked at once while the decision lives, however many of its objects are loaded."""
     asked = lambda: label_studio.log().count(f'"GET /api/tasks/{world["task"]}')
     somebody = person(people.ADMIN)
-    before = asked()
+    before = settled(asked)
     for _ in range(20):
         assert somebody.ask(resolve(world["task"], URI)).status == 200
-    assert asked() - before <= 2
+    assert settled(asked) - before <= 2
+
+
+def settled(count) -> int:
+    """Label Studio writes the line of a request some time after its answer."""
+    last = -1
+    while (now := count()) != last:
+        last = now
+        time.sleep(0.3)
+    return now
 
 
 def test_a_token_of_the_gateway_needs_no_label_studio(media_only, world):

@@ -55,18 +55,19 @@ impl Connection {
         self.buffer.is_empty() && read.is_pending()
     }
 
-    /// Sends what is unsent and reads the head of the answer.
-    ///
-    /// Both at once: an origin may refuse a request before it has read all of it.
+    /// Sends what is unsent, absent once all of it is on its way, and reads the head of the answer.
     pub(super) fn poll_exchange(
         &mut self,
         cx: &mut Context<'_>,
-        unsent: &mut &[u8],
+        unsent: &mut Option<&[u8]>,
         (piece, is_head): (usize, bool),
         due: Instant,
     ) -> Poll<Result<Head, FetchError>> {
-        if !unsent.is_empty() && self.poll_send(cx, unsent)?.is_pending() {
-            return self.poll_due(cx, due);
+        if let Some(bytes) = unsent {
+            if self.poll_send(cx, bytes)?.is_pending() {
+                return self.poll_due(cx, due);
+            }
+            *unsent = None;
         }
         loop {
             if !self.buffer.is_empty()
@@ -89,11 +90,8 @@ impl Connection {
             }
             *unsent = unsent.get(sent..).unwrap_or_default();
         }
-        // TLS holds back what it has not been told to send. A flush that has to wait goes on with the first read.
-        match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(FetchError::Broken(error))),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
-        }
+        // TLS holds back what it has not been told to send.
+        Pin::new(&mut self.socket).poll_flush(cx).map_err(FetchError::Broken)
     }
 
     /// Reads at most about so many bytes more; at least one.
