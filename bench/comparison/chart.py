@@ -3,7 +3,7 @@
 from html import escape
 
 _COLOURS = {"nginx": "#9aa5b1", "nginx+checks": "#66717e", "haproxy": "#7fb3d5", "envoy": "#c39bd3", "mediagate": "#1e8449"}
-_ROW, _GAP, _LEFT, _WIDTH, _RIGHT = 14, 12, 230, 460, 70
+_ROW, _GAP, _LEFT, _WIDTH, _RIGHT = 14, 12, 290, 460, 50
 
 
 def bars(found: dict) -> str:
