@@ -96,7 +96,9 @@ impl Connection {
 
     /// Reads at most about so many bytes more; at least one.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<(), FetchError>> {
-        self.buffer.reserve(most);
+        // One more than can come: a read that fills its buffer makes the runtime believe that there is more, and the next
+        // look at the connection a system call.
+        self.buffer.reserve(most + 1);
         match ready!(poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.buffer)) {
             Ok(0) => Poll::Ready(Err(FetchError::Closed)),
             Ok(_) => Poll::Ready(Ok(())),
