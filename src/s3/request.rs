@@ -22,15 +22,13 @@ use crate::{
 pub(super) struct Question<'a> {
     pub(super) operation: Operation,
     pub(super) path: &'a str,
-    /// Its names in order; empty where there is none.
-    pub(super) query: &'a str,
     pub(super) range: Option<ByteRange>,
     pub(super) if_match: Option<&'a ETag>,
 }
 
 impl<'a> Question<'a> {
     pub(super) fn new(operation: Operation, path: &'a str) -> Self {
-        Self { operation, path, query: "", range: None, if_match: None }
+        Self { operation, path, range: None, if_match: None }
     }
 }
 
@@ -50,11 +48,9 @@ impl Inner {
     async fn send(&self, question: Question<'_>, connections: Connections) -> Result<Answer, Error> {
         let begin = Instant::now();
         let headers = self.headers(&question)?;
-        let mark = if question.query.is_empty() { "" } else { "?" };
-        let target = [question.path, mark, question.query].concat();
         let ask = Ask {
             method: &question.operation.method(),
-            target: &target,
+            target: question.path,
             headers: &headers,
             first_byte: self.timeouts.first_byte,
             idle: self.timeouts.idle,
@@ -83,8 +79,8 @@ impl Inner {
         let now = (self.clock)();
         let (signer, _) = self.credentials.signer(now)?;
         let method = question.operation.method();
-        let Question { path, query, .. } = *question;
-        let unsigned = Unsigned { method: method.as_str(), host: self.endpoint.host(), path, query };
+        let unsigned =
+            Unsigned { method: method.as_str(), host: self.endpoint.host(), path: question.path, query: "" };
         let mut headers = signer.sign(&unsigned, now);
         headers.push((USER_AGENT, AGENT));
         if let Some(range) = question.range {
