@@ -1,6 +1,6 @@
 //! Connections, and the little that differs between the two databases.
 
-use std::{future::ready, sync::Mutex, time::Duration};
+use std::{future::ready, io, sync::Mutex, time::Duration};
 
 use sqlx::{
     ConnectOptions as _, Connection as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
@@ -60,10 +60,18 @@ impl Pool {
     /// SQLite ends a transaction by itself when the disk is full or fails. sqlx does not notice, its rollback fails, and
     /// the next transaction on the connection would be a savepoint within one that nobody ever commits. Such a connection
     /// is given up before it is used again, and `BEGIN IMMEDIATE`, which sqlx refuses there, makes sure of it.
+    ///
+    /// With PostgreSQL, sqlx 0.9.0 does not notice that it has sent a `BEGIN` to whose end nobody waited
+    /// (<https://github.com/launchbadge/sqlx/issues/4393>): the connection would be given to others, whose writes nobody ever
+    /// commits. So the `BEGIN` has a task of its own, which is not given up with the caller.
     pub(super) async fn begin(&self) -> sqlx::Result<Tx> {
         Ok(match self {
             Self::Sqlite(pool) => Dialect::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Dialect::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => {
+                let pool = pool.clone();
+                let begun = tokio::spawn(async move { pool.begin().await }).await;
+                Dialect::Postgres(begun.map_err(io::Error::other)??)
+            }
         })
     }
 

@@ -3,6 +3,7 @@
 mod contract;
 mod deliveries;
 mod follow;
+mod given_up;
 mod outbox;
 mod postgres;
 mod runs;

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use mediagate::{
     egress::{self, Egress},
-    id::{ProjectId, StorageId, StorageName},
+    id::{ProjectId, RunId, StorageId, StorageName},
     object::Bucket,
+    run::Run,
     s3::S3Metrics,
     sidecar::{
         self, Connector, Doors, Host, RunMetrics, Runner, Sidecar,
@@ -16,6 +17,7 @@ use mediagate::{
 };
 use prometheus::Registry;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     bucket::MemoryBucket,
@@ -65,6 +67,20 @@ pub fn runner(store: &Store, lease: Duration, egress: Egress, sink: SinkOf) -> R
     let host = Alone { sidecar: Sidecar::new(doors, Vec::new(), clock), lease, sink };
     let metrics = RunMetrics::register(&registry).unwrap();
     Runner::new(Arc::new(host), store.clone(), Arc::new(Notify::new()), metrics)
+}
+
+/// Works on a run to its end. A transaction of a sidecar that was dropped may hold the run a moment longer, and who claims
+/// passes over what is locked.
+pub async fn see_through(runner: &Runner, run: RunId) -> Run {
+    let mut first = None;
+    loop {
+        let seen = runner.run_one(run, CancellationToken::new()).await.unwrap().unwrap();
+        if seen.status.is_ended() {
+            return seen;
+        }
+        assert_eq!(seen.claims, *first.get_or_insert(seen.claims), "it was lost: {:?}", seen.counters);
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The settings of a source over the bucket.

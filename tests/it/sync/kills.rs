@@ -6,6 +6,7 @@ use mediagate::run::RunStatus;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, keys, postgres, runner};
+use crate::support::sidecar::see_through;
 
 /// Two sidecars over one store, either of which is dropped at any moment, as a kill drops it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +36,7 @@ async fn links_equal_the_listing_whatever_is_dropped_whenever() {
             if drops == 50 {
                 bench.bucket.fail(0);
                 let runner = runner(&bench.store, Duration::from_secs(30));
-                let done = runner.run_one(run, CancellationToken::new()).await.unwrap().unwrap();
+                let done = see_through(&runner, run).await;
                 assert_eq!(done.status, RunStatus::Completed, "{:?}", done.error);
                 break;
             }

@@ -14,7 +14,7 @@ use mediagate::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, keys};
-use crate::support::{clock, postgres::shared};
+use crate::support::{clock, postgres::shared, sidecar::see_through};
 
 /// Two sidecars, either of which is dropped at any moment, as a kill drops it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +47,7 @@ async fn each_object_has_one_task_whatever_is_dropped_whenever() {
         AHEAD.fetch_add(1, Ordering::Relaxed);
         let runner = bench.runner(Duration::from_hours(1));
         let ended = tokio::select! {
-            ended = runner.run_one(run, CancellationToken::new()) => ended.unwrap().unwrap(),
+            ended = see_through(&runner, run) => ended,
             () = pass_time() => unreachable!(),
         };
         assert_eq!(ended.status, RunStatus::Completed, "{:?}", ended.error);
