@@ -166,10 +166,11 @@ async fn links_are_unique_and_looked_up(store: &Store) {
     store.plan_parts(claim, 1, std::slice::from_ref(&first)).await.unwrap();
     let keys = ["a", "a/b", "ä", "b \"quoted\"", "b'c"];
     let objects: Vec<ObjectVersion> = keys.iter().map(|key| version(key, Some("\"1\""))).collect();
-    let step = Step { objects: objects.clone(), ..bare(claim, source, storage, &first) };
+    let step = Step { objects: objects[..4].to_vec(), ..bare(claim, source, storage, &first) };
     let part = store.take_step(&step).await.unwrap();
-    assert_eq!(part.counters.created, 5);
-    let again = Step { objects: objects.clone(), ..bare(claim, source, storage, &part) };
+    assert_eq!(part.counters.created, 4);
+    let again = [&objects[..], &objects[4..]].concat();
+    let again = Step { objects: again, ..bare(claim, source, storage, &part) };
     let part = store.take_step(&again).await.unwrap();
     assert_eq!(part.counters.created, 5, "nothing is made twice");
     assert_eq!(known(store, source, Keys::Between("a", Some("b'c"))).await, ["a/b", "b \"quoted\"", "b'c"]);
