@@ -9,6 +9,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # Dependencies first, built against an empty crate: this layer stays until Cargo.toml or Cargo.lock change.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
     && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \

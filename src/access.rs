@@ -10,6 +10,7 @@ mod claims;
 mod client_ip;
 mod config;
 mod error;
+mod fingerprint;
 #[cfg(test)]
 mod forge;
 mod forwarded;

@@ -2,7 +2,7 @@
 //!
 //! The checks run in one order, and each is final: size, shape, header, key, algorithm, signature, claims, times,
 //! issuer, audience, revocation. Nothing of the claims is read before the signature holds. A token that passed is
-//! remembered by the hash of its text; a hit is good only under the same keys and revocations, and its times are
+//! remembered by a fingerprint of its text; a hit is good only under the same keys and revocations, and its times are
 //! judged again each time. Refusals are not remembered: they would let strangers fill the memory.
 
 use std::{
@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use moka::{Expiry, sync::Cache};
 
 use super::{
     claims::Claims,
     config::{BuildError, Config},
     error::Error,
+    fingerprint::{AsItIs, Fingerprint, Fingerprints},
     grant::Grant,
     internal::InternalKey,
     jwks::JwksSource,
@@ -33,7 +33,8 @@ use super::{
 pub struct Verifier {
     rules: Rules,
     trust: TrustStore,
-    verified: Cache<[u8; 32], Verified>,
+    fingerprints: Fingerprints,
+    verified: Cache<Fingerprint, Verified, AsItIs>,
     refresh: Refresh,
 }
 
@@ -82,8 +83,8 @@ impl Verifier {
             .max_capacity(config.token_cache_entries)
             .weigher(|_, verified: &Verified| verified.grant.weight())
             .expire_after(EndOfLife)
-            .build();
-        Ok(Self { rules, trust, verified, refresh })
+            .build_with_hasher(AsItIs);
+        Ok(Self { rules, trust, fingerprints: Fingerprints::new(), verified, refresh })
     }
 
     /// Verifies a token as of `now`.
@@ -93,7 +94,7 @@ impl Verifier {
             return Err(Error::TokenTooLong);
         }
         let trust = self.trust.current();
-        let key = fingerprint(text);
+        let key = self.fingerprints.of(text);
         if let Some(hit) = self.verified.get(&key).filter(|hit| hit.generation == trust.generation) {
             return hit.grant.in_force(now).map(|()| hit.grant);
         }
@@ -238,14 +239,14 @@ impl fmt::Debug for Verifier {
 /// Forgets a token when it ends.
 struct EndOfLife;
 
-impl Expiry<[u8; 32], Verified> for EndOfLife {
-    fn expire_after_create(&self, _: &[u8; 32], verified: &Verified, _: Instant) -> Option<Duration> {
+impl Expiry<Fingerprint, Verified> for EndOfLife {
+    fn expire_after_create(&self, _: &Fingerprint, verified: &Verified, _: Instant) -> Option<Duration> {
         Some(verified.life)
     }
 
     fn expire_after_update(
         &self,
-        _: &[u8; 32],
+        _: &Fingerprint,
         verified: &Verified,
         _: Instant,
         _: Option<Duration>,
@@ -261,13 +262,6 @@ pub fn looks_like_ours(text: &str, verifier: &Verifier) -> bool {
     let trust = verifier.trust.current();
     let Ok(key) = trust.keys.find(token.header.key_id.as_deref()) else { return false };
     token.header.key_id.is_some() || key.verify(&token).is_ok()
-}
-
-fn fingerprint(text: &str) -> [u8; 32] {
-    let hash = digest(&SHA256, text.as_bytes());
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hash.as_ref());
-    bytes
 }
 
 #[cfg(test)]
