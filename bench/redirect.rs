@@ -24,13 +24,14 @@ use mediagate::{
         metrics::Metrics,
     },
     s3::Presigner,
+    telemetry,
 };
 use prometheus::Registry;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     runtime::Runtime,
 };
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry as Subscribers, layer::SubscriberExt as _};
 
 use crate::setup::{self, BUCKET, PATH, clock, runtime};
 
@@ -191,12 +192,9 @@ impl Connection {
 
 /// Runs something while lines are written as in production, but to nowhere.
 pub(crate) fn logged<T>(run: impl FnOnce() -> T) -> T {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::sink)
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .with_filter(EnvFilter::new("info"));
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), run)
+    let (lines, logs) = telemetry::json_lines(Box::new(io::sink()), clock).unwrap();
+    let subscriber = Subscribers::default().with(lines.with_filter(EnvFilter::new("info")));
+    let done = tracing::subscriber::with_default(subscriber, run);
+    drop(logs);
+    done
 }

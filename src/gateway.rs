@@ -61,7 +61,8 @@ pub struct Gateway {
     limits: Arc<Limits>,
     deliverer: Deliverer,
     links: Links,
-    metrics: Metrics,
+    /// Behind one pointer, since each request holds it.
+    metrics: Arc<Metrics>,
     clock: fn() -> SystemTime,
 }
 
@@ -113,7 +114,7 @@ impl Gateway {
             limits: Arc::new(limits),
             deliverer,
             links,
-            metrics,
+            metrics: Arc::new(metrics),
             clock,
         }
     }
@@ -135,10 +136,10 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let request_id = observe::request_id(&parts.headers, trusted);
         let record = Record::new(request_id.clone(), parts.method.clone(), parts.uri.clone());
-        let mut tally = Tally::begin(record, self.metrics.clone());
+        let mut tally = Tally::begin(record, Arc::clone(&self.metrics));
         let version = parts.version;
         let cors = state.cors.judge(&parts.headers);
-        let wants_page = forward::wants_page(&parts.headers);
+        let wants_page = state.upstream.is_some() && forward::wants_page(&parts.headers);
         let answer = self.serve(&state, peer, (parts, body), &mut tally).await;
         let mut response = answer.unwrap_or_else(|error| {
             report(&error, &request_id);

@@ -101,6 +101,15 @@ pub fn init_logs(
     Ok(logs)
 }
 
+/// Lines of JSON to somewhere, as [`init_logs`] has them on standard error.
+pub fn json_lines(
+    to: Box<dyn io::Write + Send>,
+    clock: fn() -> SystemTime,
+) -> Result<(ExtraLayer, Logs), Error> {
+    let logs = Logs::start(to).map_err(Error::Thread)?;
+    Ok((Json::new(logs.lines(), clock).boxed(), logs))
+}
+
 /// Finer levels of these crates print header fields and what is signed: tokens and credentials.
 fn tells_no_secret(event: &Metadata<'_>) -> bool {
     *event.level() <= Level::INFO

@@ -14,6 +14,8 @@ class Case:
     # Bytes of the body of one answer; 0 for a redirect.
     size: int
     connections: int = 64
+    # Milliseconds that each of them rests between its requests.
+    rest: int = 0
     # How the sides are set up: see `contenders`.
     setting: str = "plain"
     # What is asked for under /media/media/; with `%d` another object each time.
@@ -37,6 +39,7 @@ _CASES = [
     Case("100-mib", "100 MiB, 8 clients", 100 * MIB, connections=8, target="100-mib.mp4"),
     Case("redirect", "a redirect", 0, target="redirect/image.jpg", status=303),
     Case("4-kib-1", "4 KiB, 1 client", 4 * KIB, connections=1, target="4-kib.jpg"),
+    Case("4-kib-rest", "4 KiB, 64 clients that rest 5 ms", 4 * KIB, rest=5, target="4-kib.jpg"),
     Case("64-kib-1", "64 KiB, 1 client", 64 * KIB, connections=1, target="64-kib.jpg"),
     Case("64-kib-512", "64 KiB, 512 clients", 64 * KIB, connections=512, target="64-kib.jpg"),
     Case("range", "64 KiB out of 100 MiB", 64 * KIB, target="100-mib.mp4", range="bytes=52428800-52494335", status=206),

@@ -29,6 +29,12 @@ function request()
   return wrk.format("GET", string.format(plan.target, next_object), headers)
 end
 
+-- Without it wrk asks again at once, and what it tells of time is how long a full queue is.
+if plan.rest ~= "0" then
+  local rest = tonumber(plan.rest)
+  function delay() return rest end
+end
+
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(

@@ -50,7 +50,7 @@ def _wrk(side, case: Case, seconds: float) -> dict:
     target = f"/media/media/{case.target}"
     plan = {
         "target": target + side.query(target), "token": side.token(case.algorithm), "range": case.range,
-        "first": next(_MILLIONS) * 1_000_000,
+        "first": next(_MILLIONS) * 1_000_000, "rest": case.rest,
     }
     # wrk takes whole seconds only.
     command = ["wrk", "-t1", f"-c{case.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "-s", str(SCRIPT),

@@ -31,7 +31,7 @@ pub(super) struct Part(u64);
 impl Fingerprints {
     /// Draws a key.
     pub(super) fn new() -> Self {
-        // Each is the hash of nothing under 128 bits that the system draws at random.
+        // Hashes of nothing secret, under 128 bits that the system draws at random.
         let [first, second] = [0_u8, 1].map(|half| RandomState::new().hash_one(half));
         Self(SipHasher13::new_with_keys(first, second))
     }

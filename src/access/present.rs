@@ -118,11 +118,12 @@ fn beside_header<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<O
 
 /// The bearer. Other schemes are credentials of the application behind us; beside a bearer they are ambiguous.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let lines: Vec<&HeaderValue> = headers.get_all(header::AUTHORIZATION).iter().collect();
+    let lines = headers.get_all(header::AUTHORIZATION);
     if !lines.iter().any(|line| is_bearer(line.as_bytes())) {
         return Ok(None);
     }
-    let [line] = lines.as_slice() else { return Err(Error::TokenAmbiguous) };
+    let mut lines = lines.iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return Err(Error::TokenAmbiguous) };
     let text = line.to_str().map_err(|_| Error::TokenMalformed)?;
     Ok(text.get(SCHEME.len()..).map(str::trim))
 }

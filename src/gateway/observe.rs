@@ -90,7 +90,7 @@ pub struct Record {
 pub struct Tally {
     /// What is known so far.
     pub record: Box<Record>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// Absent until the head of the answer is ready.
     head: Option<Head>,
     outcome: Outcome,
@@ -184,7 +184,7 @@ impl From<Fault> for Outcome {
 
 impl Tally {
     /// Begins to watch a request.
-    pub fn begin(record: Record, metrics: Metrics) -> Self {
+    pub fn begin(record: Record, metrics: Arc<Metrics>) -> Self {
         metrics.in_flight.inc();
         Self {
             record: Box::new(record),

@@ -35,6 +35,11 @@ fn rewritten() -> String {
     data + rest
 }
 
+/// Longer than what is gone through at a time.
+fn list(task: &str) -> String {
+    format!("[{}]", vec![task; 1000].join(", "))
+}
+
 fn json(text: impl Into<String>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], text.into())
 }
@@ -49,7 +54,14 @@ async fn label_studio() -> FakeLabelStudio {
         .route("/api/tasks/{id}/", get(one))
         .route(
             "/api/tasks",
-            get(|| async { json(format!("{{\"total\": 2, \"tasks\": [{TASK}, {{\"id\": 8}}]}}")) }),
+            get(|uri: Uri| async move {
+                let many = uri.query().is_some_and(|query| query.contains("page_size"));
+                json(if many {
+                    list(TASK)
+                } else {
+                    format!("{{\"total\": 2, \"tasks\": [{TASK}, {{\"id\": 8}}]}}")
+                })
+            }),
         )
         .route("/api/projects/1/next", get(|| async { json(TASK) }))
         .route("/api/dm/actions", post(|| async { json(TASK) }))
@@ -79,6 +91,7 @@ async fn uris_that_are_served_become_media_urls_and_everything_else_stays_to_the
             "/api/tasks?project=1",
             format!("{{\"total\": 2, \"tasks\": [{}, {{\"id\": 8}}]}}", rewritten()),
         ),
+        ("GET", "/api/tasks?project=1&page_size=1000", list(&rewritten())),
         ("GET", "/api/projects/1/next", rewritten()),
         ("POST", "/api/dm/actions?id=next_task", rewritten()),
         ("GET", "/api/projects/1/export", format!("[{TASK}]")),
