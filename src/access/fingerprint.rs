@@ -3,8 +3,8 @@
 //! It is `SipHash-1-3` of 128 bits under a key that each memory draws for itself and nobody sees. Two texts of one
 //! fingerprint would be taken for one token, and the second would get the grant of the first. Whoever wants another's
 //! grant that way has to hit, unseen, the fingerprint of a text he does not know: with a million tokens remembered, each
-//! attempt succeeds once in 2^108. That his own text gets his own grant helps him nothing. SHA-256 takes three times as
-//! long, and would be half of what a remembered token costs.
+//! attempt succeeds once in 2^108. That his own text gets his own grant helps him nothing. With SHA-256 a
+//! remembered token takes twice as long.
 
 use std::{
     fmt,

@@ -45,10 +45,10 @@ pub enum Unit {
     Items,
 }
 
-/// What of the objects of a step may have links already.
+/// What of the objects of a step may have links already. It is all the same to SQLite.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expected {
-    /// None of them; one that has is a conflict.
+    /// None of them; one that has may be a conflict.
     New,
     /// Any of them; those that have keep them.
     Any,
@@ -88,11 +88,11 @@ impl Store {
         if step.objects.is_empty() {
             return Ok(0);
         }
-        let texts = match expected {
-            Expected::New => (LINK_NEW_SQLITE, LINK_NEW_POSTGRES),
-            Expected::Any => (LINK_SQLITE, LINK_POSTGRES),
+        let postgres = match expected {
+            Expected::New => LINK_NEW_POSTGRES,
+            Expected::Any => LINK_POSTGRES,
         };
-        let made = self.write_objects(tx, step, &step.objects, texts).await?;
+        let made = self.write_objects(tx, step, &step.objects, (LINK_SQLITE, postgres)).await?;
         if step.is_for_delivery {
             self.write_objects(tx, step, &step.objects, (OWE_SQLITE, OWE_POSTGRES)).await?;
         }
@@ -354,15 +354,12 @@ const THESE_OBJECTS_PACKED: &str = packed!("links", "key IN (SELECT value FROM j
 const THESE_READ_PACKED: &str = packed!("read_objects", "key IN (SELECT value FROM json_each($2))");
 /// Behind all keys.
 const END_OF_KEYS: &str = "\u{10ffff}\u{10ffff}";
-macro_rules! link {
-    (sqlite, $conflict:literal) => {
-        concat!(
-            "INSERT INTO links (source, key, row_index, etag, storage, created_at) \
-             SELECT $1, value ->> 0, -1, value ->> 1, $2, $3 FROM json_each($4)",
-            $conflict
-        )
-    };
-    (postgres, $conflict:literal) => {
+/// `WHERE true` tells SQLite's parser that no join follows.
+const LINK_SQLITE: &str = "INSERT INTO links (source, key, row_index, etag, storage, created_at) \
+                           SELECT $1, value ->> 0, -1, value ->> 1, $2, $3 FROM json_each($4) WHERE true \
+                           ON CONFLICT (source, key, row_index) DO NOTHING";
+macro_rules! link_postgres {
+    ($conflict:literal) => {
         concat!(
             "INSERT INTO links (source, key, row_index, etag, storage, created_at) \
              SELECT $1, new.key, -1, new.etag, $2, $3 FROM UNNEST($4::text[], $5::text[]) AS new (key, etag)",
@@ -370,11 +367,8 @@ macro_rules! link {
         )
     };
 }
-const LINK_NEW_SQLITE: &str = link!(sqlite, "");
-/// `WHERE true` tells SQLite's parser that no join follows.
-const LINK_SQLITE: &str = link!(sqlite, " WHERE true ON CONFLICT (source, key, row_index) DO NOTHING");
-const LINK_NEW_POSTGRES: &str = link!(postgres, "");
-const LINK_POSTGRES: &str = link!(postgres, " ON CONFLICT (source, key, row_index) DO NOTHING");
+const LINK_POSTGRES: &str = link_postgres!(" ON CONFLICT (source, key, row_index) DO NOTHING");
+const LINK_NEW_POSTGRES: &str = link_postgres!("");
 /// What new links owe another application.
 const OWE_SQLITE: &str = "INSERT INTO deliveries (task, source, state) SELECT task, source, 'due' FROM links \
                           WHERE source = $1 AND row_index = -1 AND $2 = $2 AND $3 = $3 \

@@ -200,7 +200,7 @@ impl Store {
     /// Takes a step and returns the part as it is after it.
     ///
     /// Objects that become tasks were looked up before, so what is in the way of one came since then, which is rare; and
-    /// PostgreSQL takes twice as long over rows that might be there already.
+    /// PostgreSQL takes more than half as long again over rows that might be there already.
     pub async fn take_step(&self, step: &Step<'_>) -> Result<Part, Error> {
         match self.try_step(step, Expected::New).await {
             Err(Error::Conflict) => self.try_step(step, Expected::Any).await,
