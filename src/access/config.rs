@@ -110,7 +110,10 @@ pub enum BuildError {
     #[error("key {0:?}: the secret is a PEM file; set the algorithm of that key instead of an HS one")]
     SecretIsPem(String),
     /// A file is not there or may not be read.
-    #[error("cannot read {}", path.display())]
+    #[error(
+        "cannot read {}, which is named in [access] (a secret is made with: openssl rand -hex 32 > its file)",
+        path.display()
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
