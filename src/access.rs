@@ -10,7 +10,6 @@ mod claims;
 mod client_ip;
 mod config;
 mod error;
-mod fingerprint;
 #[cfg(test)]
 mod forge;
 mod forwarded;

@@ -91,6 +91,7 @@ pub mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod egress;
+mod fingerprint;
 pub mod gateway;
 pub mod id;
 pub mod label_studio;

@@ -17,7 +17,6 @@ use super::{
     claims::Claims,
     config::{BuildError, Config},
     error::Error,
-    fingerprint::{AsItIs, Fingerprint, Fingerprints},
     grant::Grant,
     internal::InternalKey,
     jwks::JwksSource,
@@ -28,6 +27,7 @@ use super::{
     token::Unverified,
     trust::{Trust, TrustStore},
 };
+use crate::fingerprint::{AsItIs, Fingerprint, Fingerprints};
 
 /// Verifies tokens; cheap to share, changed through shared references.
 pub struct Verifier {

@@ -15,28 +15,28 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// The fingerprint of a text, under the key of its [`Fingerprints`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Fingerprint(u64, u64);
+pub(crate) struct Fingerprint(u64, u64);
 
 /// Takes fingerprints under one key.
-pub(super) struct Fingerprints(SipHasher13);
+pub(crate) struct Fingerprints(SipHasher13);
 
 /// Hashes a [`Fingerprint`] to a part of itself: it is a hash with a key already.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsItIs;
+pub(crate) struct AsItIs;
 
 /// See [`AsItIs`].
 #[derive(Debug, Default)]
-pub(super) struct Part(u64);
+pub(crate) struct Part(u64);
 
 impl Fingerprints {
     /// Draws a key.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Hashes of nothing secret, under 128 bits that the system draws at random.
         let [first, second] = [0_u8, 1].map(|half| RandomState::new().hash_one(half));
         Self(SipHasher13::new_with_keys(first, second))
     }
 
-    pub(super) fn of(&self, text: &str) -> Fingerprint {
+    pub(crate) fn of(&self, text: &str) -> Fingerprint {
         let mut hasher = self.0;
         hasher.write(text.as_bytes());
         let hash = hasher.finish128();
