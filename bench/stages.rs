@@ -182,11 +182,20 @@ fn presigning() -> Vec<Stage> {
             presigner.presign(&connection, &presign_request(&key, ttl), now).unwrap()
         })
     };
+    let second_sight = {
+        let (connection, key) = (connection.clone(), key.clone());
+        let (presigner, mut now) = (Presigner::new(ByteSize::mib(32)), clock());
+        stage("presign/first_and_second_sight", move || {
+            now += ttl / 2;
+            presigner.presign(&connection, &presign_request(&key, ttl), now).unwrap();
+            presigner.presign(&connection, &presign_request(&key, ttl), now).unwrap()
+        })
+    };
     let presigner = Presigner::new(ByteSize::mib(32));
     let cached = stage("presign/cached", move || {
         presigner.presign(&connection, &presign_request(&key, ttl), clock()).unwrap()
     });
-    vec![sign, first_sight, cached]
+    vec![sign, first_sight, second_sight, cached]
 }
 
 fn presign_request(key: &ObjectKey, ttl: Duration) -> PresignRequest<'_> {

@@ -1,10 +1,11 @@
-//! What stands for the text of a token in the memory of tokens that passed: the text itself is not kept.
+//! What stands for a value in a memory that is asked for each request: the value itself is not kept. Tokens that passed and
+//! presigned URLs are found by it.
 //!
-//! It is `SipHash-1-3` of 128 bits under a key that each memory draws for itself and nobody sees. Two texts of one
-//! fingerprint would be taken for one token, and the second would get the grant of the first. Whoever wants another's
-//! grant that way has to hit, unseen, the fingerprint of a text he does not know: with a million tokens remembered, each
-//! attempt succeeds once in 2^108. That his own text gets his own grant helps him nothing. With SHA-256 a
-//! remembered token takes twice as long.
+//! It is `SipHash-1-3` of 128 bits under a key that each memory draws for itself and nobody sees. Two values of one
+//! fingerprint would be taken for one, and whoever comes second would get the grant, or the URL, of the first. Whoever wants
+//! another's that way has to hit, unseen, one fingerprint among those remembered: with a million of them, each attempt
+//! succeeds once in 2^108. That his own value gets his own grant helps him nothing. With SHA-256 a remembered
+//! token takes twice as long.
 
 use std::{
     fmt,
@@ -13,11 +14,12 @@ use std::{
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-/// The fingerprint of a text, under the key of its [`Fingerprints`].
+/// The fingerprint of a value, under the key of its [`Fingerprints`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Fingerprint(u64, u64);
 
-/// Takes fingerprints under one key.
+/// Takes fingerprints under one key; clones take the same.
+#[derive(Clone)]
 pub(crate) struct Fingerprints(SipHasher13);
 
 /// Hashes a [`Fingerprint`] to a part of itself: it is a hash with a key already.
@@ -36,11 +38,18 @@ impl Fingerprints {
         Self(SipHasher13::new_with_keys(first, second))
     }
 
-    pub(crate) fn of(&self, text: &str) -> Fingerprint {
+    pub(crate) fn of(&self, value: &(impl Hash + ?Sized)) -> Fingerprint {
         let mut hasher = self.0;
-        hasher.write(text.as_bytes());
+        value.hash(&mut hasher);
         let hash = hasher.finish128();
         Fingerprint(hash.h1, hash.h2)
+    }
+}
+
+impl Fingerprint {
+    /// Two halves, which tell nothing of each other.
+    pub(crate) fn halves(self) -> (u64, u64) {
+        (self.0, self.1)
     }
 }
 

@@ -5,16 +5,22 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use bytesize::ByteSize;
 use http::HeaderValue;
-use moka::{Equivalent, Expiry, sync::Cache};
+use moka::{Expiry, sync::Cache};
 
 use super::{Connection, Error, window::Window};
-use crate::object::ObjectKey;
+use crate::{
+    fingerprint::{AsItIs, Fingerprint, Fingerprints},
+    object::ObjectKey,
+};
 
 /// The method that a URL is signed for. A HEAD never rides on a GET's signature.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -95,23 +101,30 @@ impl fmt::Display for PresignedUrl {
 }
 
 /// Presigned URLs by what they are made of, bounded in bytes. Cheap to clone: clones share the entries.
+///
+/// A URL is remembered when it is asked for the second time within its window. Most objects are looked at once, and to
+/// remember a URL takes twice as long as to make it; whoever makes it gets the same one anyway.
 #[derive(Clone)]
 pub struct Presigner {
-    urls: Cache<Signed, Cached>,
+    fingerprints: Fingerprints,
+    seen: Arc<Seen>,
+    urls: Cache<Fingerprint, Cached, AsItIs>,
 }
 
 impl Presigner {
     /// A cache of about `capacity` bytes of URLs.
     pub fn new(capacity: ByteSize) -> Self {
-        // An entry's own weight, measured roughly: two words of key, map and queues of the cache.
+        // An entry's own weight, measured roughly: key, map and queues of the cache.
         const ENTRY: usize = 256;
-        let weight = |signed: &Signed, cached: &Cached| {
-            let bytes = ENTRY + signed.key.as_str().len() + cached.url.header.len();
-            u32::try_from(bytes).unwrap_or(u32::MAX)
+        let weight = |_: &Fingerprint, cached: &Cached| {
+            u32::try_from(ENTRY + cached.url.header.len()).unwrap_or(u32::MAX)
         };
-        let urls =
-            Cache::builder().max_capacity(capacity.as_u64()).weigher(weight).expire_after(UntilEnd).build();
-        Self { urls }
+        let urls = Cache::builder()
+            .max_capacity(capacity.as_u64())
+            .weigher(weight)
+            .expire_after(UntilEnd)
+            .build_with_hasher(AsItIs);
+        Self { fingerprints: Fingerprints::new(), seen: Arc::default(), urls }
     }
 
     /// The URL of this window: from the cache, or signed now.
@@ -122,22 +135,24 @@ impl Presigner {
         now: SystemTime,
     ) -> Result<Arc<PresignedUrl>, Error> {
         let (signer, window) = connection.presign_window(request, now)?;
-        let asked = Asked {
+        let asked = self.fingerprints.of(&Asked {
             signer: signer.id(),
             window,
             method: request.method,
             key: request.key,
             content_type: request.content_type,
             content_disposition: request.content_disposition,
-        };
+        });
         if let Some(cached) = self.urls.get(&asked) {
             connection.metrics().presign_hits.inc();
             return Ok(cached.url);
         }
         connection.metrics().presign_misses.inc();
         let url = Arc::new(signer.presign(connection.public_endpoint(), request, window));
-        let left = url.expires_at.duration_since(now).unwrap_or_default();
-        self.urls.insert(asked.to_signed(), Cached { url: Arc::clone(&url), left });
+        if self.seen.again(asked) {
+            let left = url.expires_at.duration_since(now).unwrap_or_default();
+            self.urls.insert(asked, Cached { url: Arc::clone(&url), left });
+        }
         Ok(url)
     }
 }
@@ -149,18 +164,6 @@ impl fmt::Debug for Presigner {
 }
 
 /// Everything that a URL depends on. The signer stands for the connection and its credentials.
-#[derive(Eq, Hash, PartialEq)]
-struct Signed {
-    signer: u64,
-    window: Window,
-    method: PresignMethod,
-    key: ObjectKey,
-    content_type: Option<Box<str>>,
-    content_disposition: Option<Box<str>>,
-}
-
-/// [`Signed`] by reference, so that a hit allocates nothing. Its fields stand in the same order, and so
-/// hash alike.
 #[derive(Hash)]
 struct Asked<'a> {
     signer: u64,
@@ -171,27 +174,22 @@ struct Asked<'a> {
     content_disposition: Option<&'a str>,
 }
 
-impl Asked<'_> {
-    fn to_signed(&self) -> Signed {
-        Signed {
-            signer: self.signer,
-            window: self.window,
-            method: self.method,
-            key: self.key.clone(),
-            content_type: self.content_type.map(Into::into),
-            content_disposition: self.content_disposition.map(Into::into),
-        }
+/// What was asked for lately, one in a slot: the newest takes the place of whatever was there. It may forget, and then a
+/// URL is signed once more.
+struct Seen(Box<[AtomicU64]>);
+
+impl Seen {
+    /// Whether it was asked for before; it is from now on.
+    fn again(&self, asked: Fingerprint) -> bool {
+        let (slot, mark) = asked.halves();
+        let slot = usize::try_from(slot % SLOTS).unwrap_or_default();
+        self.0.get(slot).is_some_and(|slot| slot.swap(mark, Relaxed) == mark)
     }
 }
 
-impl Equivalent<Signed> for Asked<'_> {
-    fn equivalent(&self, other: &Signed) -> bool {
-        self.signer == other.signer
-            && self.window == other.window
-            && self.method == other.method
-            && *self.key == other.key
-            && self.content_type == other.content_type.as_deref()
-            && self.content_disposition == other.content_disposition.as_deref()
+impl Default for Seen {
+    fn default() -> Self {
+        Self((0..SLOTS).map(|_| AtomicU64::new(0)).collect())
     }
 }
 
@@ -201,11 +199,36 @@ struct Cached {
     left: Duration,
 }
 
-/// Lets go of URLs that have ended. Which URL is answered is decided by the window in its key alone.
+/// Lets go of URLs that have ended. Which URL is answered is decided by the window in its fingerprint alone.
 struct UntilEnd;
 
-impl Expiry<Signed, Cached> for UntilEnd {
-    fn expire_after_create(&self, _: &Signed, cached: &Cached, _: Instant) -> Option<Duration> {
+impl Expiry<Fingerprint, Cached> for UntilEnd {
+    fn expire_after_create(&self, _: &Fingerprint, cached: &Cached, _: Instant) -> Option<Duration> {
         Some(cached.left)
+    }
+}
+
+/// Half a megabyte, and what some hundred annotators look at in a window.
+const SLOTS: u64 = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_is_seen_again_until_its_slot_is_taken() {
+        let (seen, fingerprints) = (Seen::default(), Fingerprints::new());
+        let asked: Vec<_> = (0..4 * SLOTS).map(|number| fingerprints.of(&number)).collect();
+        let (first, rest) = asked.split_first().unwrap();
+        assert!(!seen.again(*first), "the first time");
+        assert!(seen.again(*first), "the second time");
+        assert!(seen.again(*first), "and from then on");
+        assert_eq!(rest.iter().filter(|asked| seen.again(**asked)).count(), 0, "each is another");
+        let kept = asked.iter().rev().take(1000).filter(|asked| seen.again(**asked)).count();
+        assert!(kept > 950, "the newest are there: {kept}");
+        assert!(
+            asked.iter().take(1000).filter(|asked| seen.again(**asked)).count() < 100,
+            "the oldest are not"
+        );
     }
 }

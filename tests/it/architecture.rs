@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("annotation", &["id"]),
     ("run", &["id", "storage"]),
     ("store", &["annotation", "id", "object", "run", "storage", "task"]),
-    ("s3", &["egress", "id", "object", "storage"]),
+    ("s3", &["egress", "fingerprint", "id", "object", "storage"]),
     ("sidecar", &["annotation", "egress", "id", "object", "run", "s3", "storage", "store", "task"]),
     ("server", &["lifecycle"]),
     ("lifecycle", &[]),

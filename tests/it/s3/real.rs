@@ -1,6 +1,6 @@
 //! Against s3s: signatures, odd keys, ranges and refusals.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header::CONTENT_TYPE};
@@ -230,7 +230,10 @@ async fn a_window_has_one_url_and_the_cache_knows_what_it_depends_on() {
         content_disposition: None,
     };
     let url = |connection: &_, request: PresignRequest<'_>, now| {
-        presigner.presign(connection, &request, now).unwrap().expose().to_owned()
+        let [first, second, third] = [1, 2, 3].map(|_| presigner.presign(connection, &request, now).unwrap());
+        assert!(Arc::ptr_eq(&second, &third), "remembered when it is asked for again");
+        assert_eq!(first.expose(), third.expose());
+        third.expose().to_owned()
     };
     let first = url(&media, request, now);
     assert_eq!(first, media.presign(&request, now).unwrap().expose());
