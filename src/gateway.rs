@@ -41,7 +41,7 @@ use self::{
     links::{Links, Mentioned},
     locate::Storages,
     metrics::Metrics,
-    observe::{Delivered, Record, Tally},
+    observe::{Asked, Delivered, Record, Tally},
     permission::{Admitted, Permission},
     rewrite::Rewriting,
     route::{MediaRoute, ParseRouteError, Route, Scope},
@@ -169,15 +169,15 @@ impl Gateway {
         tally.hold_request(self.limits.enter()?);
         match state.route(&parts.uri)? {
             Route::Media(route) => {
-                tally.record.route = route.kind.label();
+                tally.record.asked = Asked::Media(route.kind);
                 expect_bare(&parts, &body)?;
                 self.media(state, (peer, client), route, &parts, tally).await
             }
             Route::Forward => {
-                tally.record.route = "forward";
+                tally.record.asked = Asked::Forward;
                 let upstream = state.upstream.as_ref().ok_or(Error::UpstreamUnset)?;
                 if let Some(takeover) = state.takeover.as_ref().filter(|takeover| takeover.claims(&parts)) {
-                    tally.record.route = "storages";
+                    tally.record.asked = Asked::Storages;
                     tally.record.delivered = Delivered::TakenOver;
                     let parts = forward::without_our_tokens(parts, &state.verifier)?;
                     let request = Request::from_parts(parts, body);

@@ -3,8 +3,16 @@
 //! Label values are closed sets: routes, configured storage names, deliveries, outcomes, statuses and reasons of
 //! our own tables. A key, an address, a task or a token is never one.
 
+use std::sync::{Arc, OnceLock};
+
 use prometheus::{
-    CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    core::Collector,
+};
+
+use super::{
+    observe::{Asked, Delivered},
+    route::RouteKind,
 };
 
 /// The families; cloning shares them.
@@ -30,6 +38,18 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// The most streams that the memory budget carries.
     pub streams_limit: IntGauge,
+    kept: Arc<[[OnceLock<Series>; DELIVERIES]; ROUTES]>,
+}
+
+/// What is counted by route and delivery.
+#[derive(Debug)]
+pub struct Series {
+    /// Of [`Metrics::bytes`].
+    pub bytes: Counter,
+    /// Of [`Metrics::first_byte`].
+    pub first_byte: Histogram,
+    /// Of [`Metrics::duration`].
+    pub duration: Histogram,
 }
 
 impl Metrics {
@@ -88,6 +108,7 @@ impl Metrics {
                 "mediagate_streams_limit",
                 "The most streams the memory budget carries.",
             )?,
+            kept: Arc::default(),
         };
         let families: [Box<dyn Collector>; 10] = [
             Box::new(metrics.requests.clone()),
@@ -104,7 +125,37 @@ impl Metrics {
         families.into_iter().try_for_each(|family| registry.register(family))?;
         Ok(metrics)
     }
+
+    /// The series of a route and a delivery, kept from the first request on: a family finds them by a hash of their
+    /// labels, under a lock. There are none of what was never asked for.
+    pub fn series(&self, asked: Asked, delivered: Delivered) -> &Series {
+        let route = match asked {
+            Asked::Unknown => 0,
+            Asked::Media(RouteKind::Media) => 1,
+            Asked::Media(RouteKind::Resolve) => 2,
+            Asked::Media(RouteKind::Presign) => 3,
+            Asked::Forward => 4,
+            Asked::Storages => 5,
+        };
+        let delivery = match delivered {
+            Delivered::Redirect => 0,
+            Delivered::Stream => 1,
+            Delivered::Forward => 2,
+            Delivered::Own | Delivered::TakenOver => 3,
+        };
+        self.kept[route][delivery].get_or_init(|| {
+            let labels = [asked.label(), delivered.label()];
+            Series {
+                bytes: self.bytes.with_label_values(&labels),
+                first_byte: self.first_byte.with_label_values(&labels),
+                duration: self.duration.with_label_values(&labels),
+            }
+        })
+    }
 }
+
+const ROUTES: usize = 6;
+const DELIVERIES: usize = 4;
 
 const FIRST_BYTE_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];

@@ -302,8 +302,8 @@ impl Hex {
     fn of(bytes: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [b'0'; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        for (pair, byte) in hex.as_chunks_mut().0.iter_mut().zip(bytes) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
         }
         Self(hex)
     }

@@ -40,8 +40,8 @@ pub(super) struct Driver {
 
 /// What the timer found.
 enum Finding {
-    /// Nothing before then.
-    Fine(Instant),
+    /// Nothing yet.
+    Fine,
     /// The connection has nothing to do.
     Idle,
     /// It had been told to end, and has nothing to do.
@@ -88,7 +88,7 @@ impl Driver {
                         outcome = Outcome::Idled;
                         ask = true;
                     }
-                    Finding::Fine(_) => {}
+                    Finding::Fine => {}
                 }
                 if !ask {
                     return Poll::Pending;
@@ -117,27 +117,33 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Finding {
         loop {
-            let finding = self.look(closing);
-            let Finding::Fine(due) = finding else { return finding };
-            if due < timer.deadline() {
+            let next = self.next(closing);
+            if let Some((due, _)) = next
+                && due < timer.deadline()
+            {
                 timer.as_mut().reset(due);
             }
             if timer.as_mut().poll(cx).is_pending() {
-                return finding;
+                return Finding::Fine;
             }
-            timer.as_mut().reset(due);
+            // The time is asked for here alone, and not whenever the connection is polled.
+            let now = Instant::now();
+            match next {
+                Some((due, then)) if due <= now => return then,
+                Some((due, _)) => timer.as_mut().reset(due),
+                None => timer.as_mut().reset(now + self.idle_timeout),
+            }
         }
     }
 
-    fn look(&self, closing: Option<Instant>) -> Finding {
-        let now = Instant::now();
-        let (due, then) = match (self.activity.waiting(), closing) {
-            (Waiting::Answering, _) => return Finding::Fine(now + self.idle_timeout),
-            (Waiting::Head(since), _) => (since + self.header_timeout, Finding::HeadLate),
-            (Waiting::Idle(_), Some(closing)) => (closing + LINGER, Finding::Lingered),
-            (Waiting::Idle(since), None) => (since + self.idle_timeout, Finding::Idle),
-        };
-        if due <= now { then } else { Finding::Fine(due) }
+    /// What will be wrong and when, if nothing happens until then; `None` while the connection has to answer.
+    fn next(&self, closing: Option<Instant>) -> Option<(Instant, Finding)> {
+        match (self.activity.waiting(), closing) {
+            (Waiting::Answering, _) => None,
+            (Waiting::Head(since), _) => Some((since + self.header_timeout, Finding::HeadLate)),
+            (Waiting::Idle(_), Some(closing)) => Some((closing + LINGER, Finding::Lingered)),
+            (Waiting::Idle(since), None) => Some((since + self.idle_timeout, Finding::Idle)),
+        }
     }
 }
 

@@ -2,18 +2,19 @@
 //!
 //! The lines are those of the JSON format of `tracing_subscriber` to the byte, which a test holds them to; they are
 //! made without its intermediate text, since every media request has two of them. A field goes straight into a
-//! buffer of the thread, text without anything to escape is copied at once, and the time of a second is
-//! formatted once. Spans are not told.
+//! buffer of the thread, text without anything to escape is copied at once, and what is alike in many lines is
+//! formatted once: the time of a second, and the names in the lines of one place in the code. Spans are not told.
 
 use std::{
     cell::RefCell,
     fmt::{self, Write},
+    ptr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{Layer, layer};
@@ -34,10 +35,26 @@ struct Draft {
     second: Option<u64>,
     /// The beginning of a line, up to the point of the seconds.
     begin: String,
+    /// As many as places in the code that this thread has logged from.
+    frames: Vec<Frame>,
+}
+
+/// What the lines of one place in the code have in common.
+struct Frame {
+    of: &'static Metadata<'static>,
+    /// `,"level":"INFO"`
+    level: Vec<u8>,
+    /// `,"name":` of each field.
+    names: Vec<Vec<u8>>,
+    /// `,"target":"mediagate"}` and a line break.
+    end: Vec<u8>,
 }
 
 /// The fields of an event, each after a comma.
-struct Members<'a>(&'a mut Vec<u8>);
+struct Members<'a> {
+    line: &'a mut Vec<u8>,
+    names: &'a [Vec<u8>],
+}
 
 /// Text that is escaped as it is written.
 struct Escaped<'a>(&'a mut Vec<u8>);
@@ -54,14 +71,11 @@ impl Json {
     fn put(&self, event: &Event<'_>, draft: &mut Draft) {
         let of = event.metadata();
         draft.begin((self.clock)());
-        let line = &mut draft.line;
-        line.extend_from_slice(b",\"level\":\"");
-        line.extend_from_slice(of.level().as_str().as_bytes());
-        line.push(b'"');
-        event.record(&mut Members(line));
-        line.extend_from_slice(b",\"target\":");
-        put_text(line, of.target());
-        line.extend_from_slice(b"}\n");
+        let Draft { line, frames, .. } = draft;
+        let frame = Frame::among(frames, of);
+        line.extend_from_slice(&frame.level);
+        event.record(&mut Members { line, names: &frame.names });
+        line.extend_from_slice(&frame.end);
         self.lines.put(of, line);
     }
 }
@@ -104,18 +118,42 @@ impl Draft {
     }
 }
 
+impl Frame {
+    /// The one of these lines, made where it is not there yet.
+    fn among<'f>(frames: &'f mut Vec<Self>, of: &'static Metadata<'static>) -> &'f Self {
+        let at = frames.iter().position(|frame| ptr::eq(frame.of, of)).unwrap_or_else(|| {
+            frames.push(Self::new(of));
+            frames.len() - 1
+        });
+        &frames[at]
+    }
+
+    fn new(of: &'static Metadata<'static>) -> Self {
+        let member = |name: &str| {
+            let mut text = vec![b','];
+            put_text(&mut text, name);
+            text.push(b':');
+            text
+        };
+        let mut level = member("level");
+        put_text(&mut level, of.level().as_str());
+        let mut end = member("target");
+        put_text(&mut end, of.target());
+        end.extend_from_slice(b"}\n");
+        Self { of, level, names: of.fields().iter().map(|field| member(field.name())).collect(), end }
+    }
+}
+
 impl Members<'_> {
     fn name(&mut self, field: &Field) {
-        self.0.push(b',');
-        put_text(self.0, field.name());
-        self.0.push(b':');
+        self.line.extend_from_slice(&self.names[field.index()]);
     }
 
     fn put(&mut self, field: &Field, value: impl Serialize) {
         self.name(field);
         // Numbers and truth values, into memory: there is nothing to fail.
-        if serde_json::to_writer(&mut *self.0, &value).is_err() {
-            self.0.extend_from_slice(b"null");
+        if serde_json::to_writer(&mut *self.line, &value).is_err() {
+            self.line.extend_from_slice(b"null");
         }
     }
 }
@@ -139,17 +177,17 @@ impl Visit for Members<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field);
-        put_text(self.0, value);
+        put_text(self.line, value);
     }
 
     /// Errors, `%` and wider integers come here too.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
-        self.0.push(b'"');
-        let told = write!(Escaped(self.0), "{value:?}");
+        self.line.push(b'"');
+        let told = write!(Escaped(self.line), "{value:?}");
         // A value that cannot say what it is leaves what it said so far.
         debug_assert!(told.is_ok(), "the value of {field} cannot be formatted");
-        self.0.push(b'"');
+        self.line.push(b'"');
     }
 }
 
