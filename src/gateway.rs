@@ -27,7 +27,7 @@ pub mod upload;
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
-use http::{Method, Request, Response, header, request::Parts};
+use http::{Method, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -132,15 +132,22 @@ impl Gateway {
     /// Answers a request; never fails, since an error would cut the client's connection.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Observed> {
         let state = self.state.load_full();
-        let trusted = state.trusted.trusts(peer.ip);
-        let (parts, body) = request.into_parts();
-        let request_id = observe::request_id(&parts.headers, trusted);
-        let record = Record::new(request_id.clone(), parts.method.clone(), parts.uri.clone());
+        let request_id = observe::request_id(request.headers(), state.trusted.trusts(peer.ip));
+        let record = Record::new(request_id.clone(), request.method().clone(), request.uri().clone());
         let mut tally = Tally::begin(record, Arc::clone(&self.metrics));
-        let version = parts.version;
-        let cors = state.cors.judge(&parts.headers);
-        let wants_page = state.upstream.is_some() && forward::wants_page(&parts.headers);
-        let answer = self.serve(&state, peer, (parts, body), &mut tally).await;
+        let version = request.version();
+        let cors = state.cors.judge(request.headers());
+        let wants_page = state.upstream.is_some() && forward::wants_page(request.headers());
+        // The request stays where it is, and is moved into a box for the application alone.
+        let answer = match self.admit(&state, peer, &request, &mut tally) {
+            Ok((client, Route::Media(route))) => {
+                self.media(&state, (peer, client), &route, &request, &mut tally).await
+            }
+            Ok((client, Route::Forward)) => {
+                Box::pin(forward_or_take_over(&state, (peer, client), request, &mut tally)).await
+            }
+            Err(error) => Err(error),
+        };
         let mut response = answer.unwrap_or_else(|error| {
             report(&error, &request_id);
             tally.record.code = Some(error.code());
@@ -156,79 +163,53 @@ impl Gateway {
         response.map(|body| Observed::new(body, tally))
     }
 
-    async fn serve(
+    /// Who asks, whether they may ask at all, and for what.
+    fn admit(
         &self,
         state: &State,
         peer: Peer,
-        (mut parts, body): (Parts, Incoming),
+        request: &Request<Incoming>,
         tally: &mut Tally,
-    ) -> Result<Response<Body>, Error> {
-        let client = access::client_ip(peer.ip, &parts.headers, &state.trusted)?;
+    ) -> Result<(ClientIp, Route), Error> {
+        let client = access::client_ip(peer.ip, request.headers(), &state.trusted)?;
         tally.record.client = Some(client);
         state.allowlist.admit(client)?;
         tally.hold_request(self.limits.enter()?);
-        match state.route(&parts.uri)? {
-            Route::Media(route) => {
-                tally.record.asked = Asked::Media(route.kind);
-                expect_bare(&parts, &body)?;
-                self.media(state, (peer, client), route, &parts, tally).await
-            }
-            Route::Forward => {
-                tally.record.asked = Asked::Forward;
-                let upstream = state.upstream.as_ref().ok_or(Error::UpstreamUnset)?;
-                if let Some(takeover) = state.takeover.as_ref().filter(|takeover| takeover.claims(&parts)) {
-                    tally.record.asked = Asked::Storages;
-                    tally.record.delivered = Delivered::TakenOver;
-                    let parts = forward::without_our_tokens(parts, &state.verifier)?;
-                    let request = Request::from_parts(parts, body);
-                    let answer = Box::pin(takeover.answer(request, state.trusted.trusts(peer.ip))).await;
-                    return Ok(answer.map(Body::from));
-                }
-                tally.record.delivered = Delivered::Forward;
-                let request_id = tally.record.request_id.clone();
-                let trusted = state.trusted.trusts(peer.ip).then(|| state.trusted.header());
-                let sender =
-                    Sender { peer: peer.ip, client, trusted, tls: peer.tls, request_id: &request_id };
-                let rewriting = state.rewriting.as_ref();
-                let rewriting =
-                    rewriting.and_then(|rewriting| Some((rewriting, rewriting.prepare(&mut parts)?)));
-                let answer = Box::pin(upstream.forward(parts, body, sender, &state.verifier)).await?;
-                match rewriting {
-                    Some((rewriting, asked)) => {
-                        Box::pin(rewriting.apply(&asked, answer, &state.storages)).await
-                    }
-                    None => Ok(answer),
-                }
-            }
-        }
+        let route = state.route(request.uri())?;
+        tally.record.asked = match &route {
+            Route::Media(route) => Asked::Media(route.kind),
+            Route::Forward => Asked::Forward,
+        };
+        Ok((client, route))
     }
 
     async fn media(
         &self,
         state: &State,
         (peer, client): (Peer, ClientIp),
-        route: MediaRoute,
-        parts: &Parts,
+        route: &MediaRoute,
+        request: &Request<Incoming>,
         tally: &mut Tally,
     ) -> Result<Response<Body>, Error> {
-        if parts.method == Method::OPTIONS {
+        expect_bare(request)?;
+        if request.method() == Method::OPTIONS {
             return Ok(response::options());
         }
         let now = (self.clock)();
         let record = &mut tally.record;
         record.object = Some(route.object.clone());
         record.task = route.task().cloned();
-        let admitted = permission::authorise(state, &route, parts, &self.metrics, now).await?;
+        let admitted = permission::authorise(state, route, request, &self.metrics, now).await?;
         let grant = &admitted.grant;
         record.grant = Some(Arc::clone(grant));
         grant.admits(client)?;
         let located = match grant.covers(&route.object, route.task(), route.project())? {
-            Covered::Named => locate(state, &route, grant, client, None)?,
+            Covered::Named => locate(state, route, grant, client, None)?,
             Covered::IfLinkedTo(task) => {
                 let mentioned =
                     Box::pin(self.mentioned(state, &admitted, task, (&route.object, now))).await?;
                 let project = mentioned.project.as_ref();
-                let located = locate(state, &route, grant, client, project)?;
+                let located = locate(state, route, grant, client, project)?;
                 expect_same_project(&mentioned, grant, located.storage)?;
                 located
             }
@@ -237,17 +218,17 @@ impl Gateway {
         let delivery = match self.deliverer.choose(&located).await? {
             Mode::Redirect => {
                 record.delivered = Delivered::Redirect;
-                self.deliverer.redirect(&located, &parts.method, now)?
+                self.deliverer.redirect(&located, request.method(), now)?
             }
             Mode::Stream => {
                 record.delivered = Delivered::Stream;
                 tally.hold_stream(self.limits.stream(client)?);
-                Box::pin(deliver::stream(&located, &parts.method, &parts.headers)).await?
+                Box::pin(deliver::stream(&located, request.method(), request.headers())).await?
             }
         };
         tally.record.content_range = delivery.content_range();
         let mut response = response::respond(&located, delivery);
-        admitted.hand_out(state, peer, &route, (&parts.headers, now), &mut response);
+        admitted.hand_out(state, peer, route, (request.headers(), now), &mut response);
         Ok(response)
     }
 
@@ -294,12 +275,42 @@ impl MediaRoute {
     }
 }
 
+/// Something of the application's: its own answer, or one in its place.
+async fn forward_or_take_over(
+    state: &State,
+    (peer, client): (Peer, ClientIp),
+    request: Request<Incoming>,
+    tally: &mut Tally,
+) -> Result<Response<Body>, Error> {
+    let (mut parts, body) = request.into_parts();
+    let upstream = state.upstream.as_ref().ok_or(Error::UpstreamUnset)?;
+    if let Some(takeover) = state.takeover.as_ref().filter(|takeover| takeover.claims(&parts)) {
+        tally.record.asked = Asked::Storages;
+        tally.record.delivered = Delivered::TakenOver;
+        let parts = forward::without_our_tokens(parts, &state.verifier)?;
+        let request = Request::from_parts(parts, body);
+        let answer = takeover.answer(request, state.trusted.trusts(peer.ip)).await;
+        return Ok(answer.map(Body::from));
+    }
+    tally.record.delivered = Delivered::Forward;
+    let request_id = tally.record.request_id.clone();
+    let trusted = state.trusted.trusts(peer.ip).then(|| state.trusted.header());
+    let sender = Sender { peer: peer.ip, client, trusted, tls: peer.tls, request_id: &request_id };
+    let rewriting = state.rewriting.as_ref();
+    let rewriting = rewriting.and_then(|rewriting| Some((rewriting, rewriting.prepare(&mut parts)?)));
+    let answer = upstream.forward(parts, body, sender, &state.verifier).await?;
+    match rewriting {
+        Some((rewriting, asked)) => rewriting.apply(&asked, answer, &state.storages).await,
+        None => Ok(answer),
+    }
+}
+
 /// A request for media is GET, HEAD or OPTIONS and has no body: the rest is how requests are smuggled.
-fn expect_bare(parts: &Parts, body: &Incoming) -> Result<(), Error> {
-    if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+fn expect_bare(request: &Request<Incoming>) -> Result<(), Error> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Err(Error::MethodRefused);
     }
-    if !body.is_end_stream() || parts.headers.contains_key(header::TRANSFER_ENCODING) {
+    if !request.body().is_end_stream() || request.headers().contains_key(header::TRANSFER_ENCODING) {
         return Err(Error::BodyRefused);
     }
     Ok(())

@@ -111,18 +111,22 @@ impl Verifier {
         presented: &Presented<'_>,
         now: SystemTime,
     ) -> Result<Arc<Grant>, Error> {
-        let mut result = self.verify(presented, now);
+        let result = self.verify(presented, now);
         if !matches!(result, Err(Error::KeyUnknown)) {
             return result;
         }
         let Some(mut wait) = self.refresh.ask() else { return result };
-        // Once more before the first wait: the keys may have come between the two lines above.
-        loop {
-            result = self.verify(presented, now);
-            if !matches!(result, Err(Error::KeyUnknown)) || !wait.next().await {
-                return result;
+        // Boxed, since few requests wait, and every one would have the room for it.
+        Box::pin(async move {
+            // Once more before the first wait: the keys may have come between the two lines above.
+            loop {
+                let result = self.verify(presented, now);
+                if !matches!(result, Err(Error::KeyUnknown)) || !wait.next().await {
+                    return result;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Whether any token could pass.

@@ -7,7 +7,8 @@
 
 use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
 
 use super::{
     Error, Peer, State,
@@ -110,23 +111,23 @@ pub(super) struct Admitted {
 pub(super) async fn authorise(
     state: &State,
     route: &MediaRoute,
-    parts: &Parts,
+    request: &Request<Incoming>,
     metrics: &Metrics,
     now: SystemTime,
 ) -> Result<Admitted, Error> {
-    let query = parts.uri.query();
+    let (query, headers) = (request.uri().query(), request.headers());
     let (Some(application), Some(scope)) = (&state.permission, &route.scope) else {
-        let presented = access::present(&parts.headers, query)?;
+        let presented = access::present(headers, query)?;
         return Ok(Admitted::by(state.verifier.verify_or_refresh(&presented, now).await?));
     };
-    if let Some(presented) = access::present_ours(&parts.headers, query, &state.verifier)? {
+    if let Some(presented) = access::present_ours(headers, query, &state.verifier)? {
         return Ok(Admitted::by(state.verifier.verify_or_refresh(&presented, now).await?));
     }
-    if let Some(admitted) = by_cookie(state, &**application, route, &parts.headers, now).await {
+    if let Some(admitted) = by_cookie(state, &**application, route, headers, now).await {
         metrics.permissions.with_label_values(&["allowed", "cookie"]).inc();
         return Ok(admitted);
     }
-    let question = Question { headers: &parts.headers, scope, storages: &state.storages, now };
+    let question = Question { headers, scope, storages: &state.storages, now };
     let answer = application.ask(question).await;
     let cache = if answer.is_remembered { "hit" } else { "miss" };
     metrics.permissions.with_label_values(&[answer.label(), cache]).inc();

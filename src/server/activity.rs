@@ -158,7 +158,9 @@ impl Activity {
         self.in_flight.fetch_add(1, Relaxed);
         let stream = (!self.times_heads.load(Relaxed))
             .then(|| Arc::new(Stream { begun: self.begun, handed_over: Mark::default() }));
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&stream);
+        if let Some(stream) = &stream {
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(stream));
+        }
         InFlight { activity: Arc::clone(self), stream }
     }
 

@@ -28,6 +28,8 @@ pub struct AnswerBody {
     /// Where the connection goes when the body has ended well.
     keeper: Option<Arc<Pool>>,
     piece: usize,
+    /// Whether all of it so far came together with the head.
+    is_small: bool,
     idle: Duration,
     silent_since: Option<Instant>,
 }
@@ -58,7 +60,15 @@ impl AnswerBody {
             Framing::Close => Rest::Everything,
         };
         let keeper = head.is_kept.then_some(pool);
-        let mut body = Self { connection: Some(connection), rest, keeper, piece, idle, silent_since: None };
+        let mut body = Self {
+            connection: Some(connection),
+            rest,
+            keeper,
+            piece,
+            is_small: true,
+            idle,
+            silent_since: None,
+        };
         if matches!(rest, Rest::Bytes(0)) {
             body.end();
         }
@@ -89,7 +99,10 @@ impl AnswerBody {
                 return Poll::Ready(Ok(Some(bytes).filter(|bytes| !bytes.is_empty())));
             }
             match connection.poll_fill(cx, want) {
-                Poll::Ready(Ok(())) => self.silent_since = None,
+                Poll::Ready(Ok(())) => {
+                    self.silent_since = None;
+                    self.is_small = false;
+                }
                 Poll::Ready(Err(FetchError::Closed)) if matches!(self.rest, Rest::Everything) => {
                     self.connection = None;
                 }
@@ -107,8 +120,10 @@ impl AnswerBody {
         if let (Some(mut connection), Some(pool)) = (self.connection.take(), self.keeper.take())
             && connection.buffer().is_empty()
         {
-            // Not the memory that whoever has the last piece holds anyway.
-            drop(mem::take(connection.buffer()));
+            if !self.is_small {
+                // It may be large, and whoever has the last piece holds it anyway.
+                drop(mem::take(connection.buffer()));
+            }
             pool.put(connection);
         }
     }

@@ -30,6 +30,8 @@ type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 pub(super) struct Connection {
     socket: TokioIo<Socket>,
     origin: Arc<str>,
+    /// Between two small answers its memory stays: so much is asked of the allocator the long way, and the first answer is
+    /// mostly with the client when the second comes.
     buffer: BytesMut,
     timer: Option<Pin<Box<Sleep>>>,
 }
