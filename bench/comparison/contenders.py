@@ -16,7 +16,7 @@ from pathlib import Path
 from comparison import install
 from comparison.cases import Case
 from comparison.origin import Origin
-from gateway import toml
+from configuration import toml
 from processes import Program, free_port, listens, wait_until
 
 PLAIN, TLS, FORGETFUL = "plain", "tls", "forgetful"

@@ -1,9 +1,9 @@
 """The gateway as an operator runs it: the built program, a configuration file, and its two ports."""
 
-import json
 import os
 from pathlib import Path
 
+from configuration import toml
 from garage import REGION, Garage
 from processes import Program, free_port, wait_until
 from wire import Answer, ask
@@ -96,17 +96,3 @@ def storage(garage: Garage, bucket: str, delivery: str, **more) -> dict:
         "delivery": delivery,
         **more,
     }
-
-
-def toml(table: dict, path: tuple[str, ...] = ()) -> str:
-    """Enough TOML for a configuration: plain values first, then tables and lists of tables."""
-    plain, nested = [], []
-    for name, value in table.items():
-        if isinstance(value, dict):
-            nested.append(f"\n[{'.'.join((*path, name))}]\n" + toml(value, (*path, name)))
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            nested += [f"\n[[{'.'.join((*path, name))}]]\n" + toml(row, (*path, name)) for row in value]
-        else:
-            # A JSON string, number, boolean or list of them is the same in TOML.
-            plain.append(f"{name} = {json.dumps(value, ensure_ascii=False)}\n")
-    return "".join(plain + nested)

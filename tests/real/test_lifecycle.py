@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from gateway import BINARY, storage, toml
+from configuration import toml
+from gateway import BINARY, storage
 from processes import listens, wait_until
 
 SIZE = 8 << 20

@@ -12,7 +12,8 @@ import pytest
 
 
 from control import TOKEN, call, task_lines
-from gateway import BINARY, storage, toml
+from configuration import toml
+from gateway import BINARY, storage
 from listing import Listing
 from processes import Program, free_port, wait_until
 
