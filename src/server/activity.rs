@@ -34,6 +34,7 @@ pub(super) struct Activity {
     pipelined: AtomicBool,
     stalled: AtomicBool,
     upgraded: AtomicBool,
+    unsent: AtomicBool,
     cut: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -51,7 +52,7 @@ pub(super) struct Stream {
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Waiting {
-    /// For its own answers.
+    /// For its own answers, or for the client to take them.
     Answering,
     /// For the rest of a request head that began then.
     Head(Instant),
@@ -92,6 +93,7 @@ impl Activity {
             pipelined: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
@@ -169,8 +171,17 @@ impl Activity {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether bytes wait for the client to take them. HTTP lets go of an answer when it has all of it, and the client
+    /// may have much of that still before it.
+    pub(super) fn unsent(&self, is_unsent: bool) {
+        if !is_unsent {
+            self.idle_since.set(self.begun);
+        }
+        self.unsent.store(is_unsent, Release);
+    }
+
     pub(super) fn waiting(&self) -> Waiting {
-        if self.in_flight.load(Acquire) > 0 {
+        if self.in_flight.load(Acquire) > 0 || self.unsent.load(Acquire) {
             Waiting::Answering
         } else if let Some(since) = self.head_since.get(self.begun) {
             Waiting::Head(since)

@@ -141,7 +141,7 @@ impl Driver {
         match (self.activity.waiting(), closing) {
             (Waiting::Answering, _) => None,
             (Waiting::Head(since), _) => Some((since + self.header_timeout, Finding::HeadLate)),
-            (Waiting::Idle(_), Some(closing)) => Some((closing + LINGER, Finding::Lingered)),
+            (Waiting::Idle(since), Some(closing)) => Some((since.max(closing) + LINGER, Finding::Lingered)),
             (Waiting::Idle(since), None) => Some((since + self.idle_timeout, Finding::Idle)),
         }
     }
@@ -205,6 +205,31 @@ mod tests {
         let shutdown = Shutdown::default();
         let (ended, ()) = tokio::join!(drive(&activity, &shutdown), answer);
         assert_eq!(ended, (Outcome::Idled, IDLE * 11 + HEADER / 2 + LINGER));
+    }
+
+    /// A slow download that HTTP has let go of was cut at once when it ended more than [`LINGER`] after the soft step.
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_the_client_still_takes_are_not_cut_by_the_soft_step_or_idleness() {
+        let (activity, shutdown) = (Activity::begin(), Shutdown::default());
+        drop(activity.request());
+        activity.unsent(true);
+        let steps = async {
+            sleep(HEADER).await;
+            shutdown.soft.cancel();
+            sleep(IDLE * 2 + HEADER).await;
+            activity.unsent(false);
+        };
+        let (ended, ()) = tokio::join!(drive(&activity, &shutdown), steps);
+        assert_eq!(ended, (Outcome::Closed, HEADER * 2 + IDLE * 2 + LINGER));
+        let (activity, shutdown) = (Activity::begin(), Shutdown::default());
+        drop(activity.request());
+        activity.unsent(true);
+        let taken = async {
+            sleep(HEADER + IDLE * 2).await;
+            activity.unsent(false);
+        };
+        let (ended, ()) = tokio::join!(drive(&activity, &shutdown), taken);
+        assert_eq!(ended, (Outcome::Idled, HEADER + IDLE * 3 + LINGER));
     }
 
     #[tokio::test(start_paused = true)]

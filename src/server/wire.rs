@@ -94,10 +94,17 @@ impl Wire {
 
     fn with_timeout<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
-            self.waiting_since = None;
+            if self.waiting_since.take().is_some() {
+                self.activity.unsent(false);
+            }
             return wrote;
         }
-        let due = *self.waiting_since.get_or_insert_with(Instant::now) + self.write_timeout;
+        let activity = &self.activity;
+        let since = self.waiting_since.get_or_insert_with(|| {
+            activity.unsent(true);
+            Instant::now()
+        });
+        let due = *since + self.write_timeout;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         while timer.as_mut().poll(cx).is_ready() {
             if due <= Instant::now() {

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import signal
 import socket
 import struct
 import time
@@ -137,3 +138,27 @@ def settled(figure, tolerance=1 << 20):
 
 def mib(size):
     return f"{size / (1 << 20):.1f} MiB"
+
+
+def test_the_end_of_a_slow_download_outlives_the_signal_to_end(lone, download):
+    # HTTP lets go of an answer once it has all of it. What the client still had to take was cut five seconds after SIGTERM.
+    length = 1 << 20
+    with contextlib.closing(download(lone, first=SIZE - length, window=2048)) as client:
+        answer = client.makefile("rb", buffering=0)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += answer.read(1)
+        assert b" 206 " in head
+        taken = 0
+        while in_flight(lone):
+            taken += len(answer.read(16384))
+        assert taken < length, "the kernel holds all of it, so that this tests nothing"
+        lone.program.signal(signal.SIGTERM)
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            taken += len(answer.read(64))
+            time.sleep(0.05)
+        while piece := answer.read(65536):
+            taken += len(piece)
+    assert taken == length
+    assert lone.program.wait(10) == 0
