@@ -6,8 +6,8 @@
 #
 # In the configuration the two listeners must be 0.0.0.0:8080 and 0.0.0.0:9090, since 127.0.0.1 is the container.
 #
-# With `--build-arg BUILD=guided` it is built by the counts of what it does under load (bench/guided): an eighth less CPU, for twice
-# the time to build, and without a layer of dependencies.
+# With `--build-arg BUILD=guided` it is built by the counts of what it does under load (bench/guided): a tenth to a sixth less CPU, for
+# twice the time to build, and without a layer of dependencies.
 
 ARG BUILD=plain
 

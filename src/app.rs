@@ -278,7 +278,7 @@ fn stream_cost(config: &Config) -> u64 {
     2 * config.egress.read_buffer.as_u64() + config.server.write_buffer.as_u64() + STATE
 }
 
-/// What presigned URLs may occupy: one an object, window and token lifetime.
+/// What presigned URLs may occupy: one an object, window and token lifetime, of those that were asked for twice.
 const PRESIGNED_URLS: bytesize::ByteSize = bytesize::ByteSize::mib(32);
 
 /// How long runs may take to be given back at the end of the process.
