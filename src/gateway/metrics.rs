@@ -3,7 +3,7 @@
 //! Label values are closed sets: routes, configured storage names, deliveries, outcomes, statuses and reasons of
 //! our own tables. A key, an address, a task or a token is never one.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use prometheus::{
     Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
@@ -15,8 +15,8 @@ use super::{
     route::RouteKind,
 };
 
-/// The families; cloning shares them.
-#[derive(Clone, Debug)]
+/// The families.
+#[derive(Debug)]
 pub struct Metrics {
     /// Requests by route, storage, delivery and outcome.
     pub requests: IntCounterVec,
@@ -38,7 +38,7 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// The most streams that the memory budget carries.
     pub streams_limit: IntGauge,
-    kept: Arc<[[OnceLock<Series>; DELIVERIES]; ROUTES]>,
+    kept: [[OnceLock<Series>; DELIVERIES]; ROUTES],
 }
 
 /// What is counted by route and delivery.
@@ -108,7 +108,7 @@ impl Metrics {
                 "mediagate_streams_limit",
                 "The most streams the memory budget carries.",
             )?,
-            kept: Arc::default(),
+            kept: Default::default(),
         };
         let families: [Box<dyn Collector>; 10] = [
             Box::new(metrics.requests.clone()),
@@ -161,3 +161,31 @@ const FIRST_BYTE_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 const DURATION_BUCKETS: [f64; 12] =
     [0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_and_delivery_is_counted_under_its_own_labels() {
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let kinds = [RouteKind::Media, RouteKind::Resolve, RouteKind::Presign].map(Asked::Media);
+        let routes = [Asked::Unknown, Asked::Forward, Asked::Storages].into_iter().chain(kinds);
+        let deliveries = [Delivered::Redirect, Delivered::Stream, Delivered::Forward, Delivered::Own];
+        for (asked, delivered) in routes.flat_map(|asked| deliveries.map(|delivered| (asked, delivered))) {
+            let labels = [asked.label(), delivered.label()];
+            let series = metrics.series(asked, delivered);
+            series.bytes.inc();
+            series.first_byte.observe(0.1);
+            series.duration.observe(0.1);
+            assert_eq!(metrics.series(asked, delivered).bytes.get().to_bits(), 1_f64.to_bits(), "{labels:?}");
+            assert_eq!(
+                metrics.bytes.with_label_values(&labels).get().to_bits(),
+                1_f64.to_bits(),
+                "{labels:?}"
+            );
+            assert_eq!(metrics.first_byte.with_label_values(&labels).get_sample_count(), 1, "{labels:?}");
+            assert_eq!(metrics.duration.with_label_values(&labels).get_sample_count(), 1, "{labels:?}");
+        }
+    }
+}

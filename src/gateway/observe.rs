@@ -360,3 +360,15 @@ fn text(ip: IpAddr) -> String {
 fn millis(seconds: f64) -> f64 {
     (seconds * 1_000_000.0).round() / 1_000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_its_display_has_it() {
+        for address in ["0.0.0.0", "10.1.20.255", "203.0.113.7", "255.255.255.255", "::1", "2001:db8::7"] {
+            assert_eq!(text(address.parse().unwrap()), address);
+        }
+    }
+}

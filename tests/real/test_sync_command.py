@@ -11,8 +11,8 @@ import subprocess
 import pytest
 
 
-from control import TOKEN, call, task_lines
 from configuration import toml
+from control import TOKEN, call, task_lines
 from gateway import BINARY, storage
 from listing import Listing
 from processes import Program, free_port, wait_until
