@@ -79,15 +79,16 @@ impl Store {
         self.0.accepted.subscribe()
     }
 
-    /// Claims objects of a target that are due, the longest due first.
+    /// Claims objects of a target that are due, the longest due first. None of a target that was edited since this
+    /// revision of it was read: they would go where they no longer should.
     pub async fn claim_due(
         &self,
-        storage: StorageId,
+        (storage, revision): (StorageId, i64),
         claimant: &str,
         lease: Duration,
         limit: i64,
     ) -> Result<Vec<Due>, Error> {
-        self.claim(storage, claimant, lease, Wanted::Due(limit)).await
+        self.claim(storage, claimant, lease, Wanted::Due { revision, limit }).await
     }
 
     /// Claims these objects, due or not; those that somebody else holds are left out. Rows that are not there are made.
@@ -114,13 +115,13 @@ impl Store {
             .bounded(async {
                 let mut tx = self.0.pool.begin().await?;
                 let rows = match (&mut tx, wanted) {
-                    (Tx::Sqlite(tx), Wanted::Due(limit)) => {
+                    (Tx::Sqlite(tx), Wanted::Due { revision, limit }) => {
                         let claim = sqlx::query_as(CLAIM_SQLITE).bind(storage.0).bind(now).bind(claimant);
-                        claim.bind(until).bind(limit).fetch_all(&mut **tx).await?
+                        claim.bind(until).bind(limit).bind(revision).fetch_all(&mut **tx).await?
                     }
-                    (Tx::Postgres(tx), Wanted::Due(limit)) => {
+                    (Tx::Postgres(tx), Wanted::Due { revision, limit }) => {
                         let claim = sqlx::query_as(CLAIM_POSTGRES).bind(storage.0).bind(now).bind(claimant);
-                        claim.bind(until).bind(limit).fetch_all(&mut **tx).await?
+                        claim.bind(until).bind(limit).bind(revision).fetch_all(&mut **tx).await?
                     }
                     (Tx::Sqlite(tx), Wanted::These(unit, items)) => {
                         let items = serde_json::json!(items).to_string();
@@ -222,7 +223,7 @@ impl Store {
 /// Which objects to claim.
 #[derive(Clone, Copy)]
 enum Wanted<'a> {
-    Due(i64),
+    Due { revision: i64, limit: i64 },
     These(Unit, &'a [String]),
 }
 
@@ -253,7 +254,8 @@ macro_rules! claim {
 macro_rules! free_and_due {
     () => {
         "SELECT id FROM outbox WHERE storage = $1 AND state = 'due' AND due_at <= $2 \
-         AND (lease_until IS NULL OR lease_until < $2) ORDER BY due_at LIMIT $5"
+         AND (lease_until IS NULL OR lease_until < $2) \
+         AND (SELECT revision FROM storages WHERE id = $1) = $6 ORDER BY due_at LIMIT $5"
     };
 }
 const CLAIM_SQLITE: &str = claim!(concat!("id IN (", free_and_due!(), ")"));

@@ -116,7 +116,7 @@ impl Writer {
         if self.flying.is_empty() {
             self.renewed_at = Instant::now();
         }
-        match said(store.claim_due(id, claimant, LEASE, most).await, "claim what is due") {
+        match said(store.claim_due((id, revision), claimant, LEASE, most).await, "claim what is due") {
             Some(due) => self.queue.extend(due),
             None => self.rests_until = Instant::now() + POLL,
         }

@@ -32,9 +32,10 @@ async fn people_are_kept_and_renamed(store: &Store) {
 
 async fn what_waited_for_somebody_is_due_again(store: &Store) {
     let target = NewStorage { direction: Direction::Export, ..new_storage("follow") };
-    let storage = store.create_storage(&target).await.unwrap().id;
+    let made = store.create_storage(&target).await.unwrap();
+    let (storage, revision) = (made.id, made.revision);
     store.accept(&[put("fo1", "follow", 1), put("fo2", "follow", 1)]).await.unwrap();
-    let due = store.claim_due(storage, "a", HOUR, 10).await.unwrap();
+    let due = store.claim_due((storage, revision), "a", HOUR, 10).await.unwrap();
     let done = Delivered::Done { object: Some(("k".into(), "h".into())) };
     let settled: Vec<_> = due.into_iter().map(|due| (due, done.clone())).collect();
     store.settle(&settled).await.unwrap();
@@ -43,7 +44,7 @@ async fn what_waited_for_somebody_is_due_again(store: &Store) {
         store.await_person(person, storage, (Unit::Annotation, item)).await.unwrap();
     }
     assert_eq!(store.learn_people(&[person("911", "Ann")]).await.unwrap(), 1);
-    let due = store.claim_due(storage, "a", HOUR, 10).await.unwrap();
+    let due = store.claim_due((storage, revision), "a", HOUR, 10).await.unwrap();
     assert_eq!(due.iter().map(|due| due.item.as_str()).collect::<Vec<_>>(), ["fo1"]);
     assert_eq!(
         store.learn_people(&[person("911", "Anna")]).await.unwrap(),

@@ -18,6 +18,7 @@ pub(super) async fn suite(store: &Store) {
     a_batch_is_accepted_in_its_order(store).await;
     annotations_go_to_the_targets_of_their_project(store).await;
     a_claim_keeps_others_off_and_ends_with_its_lease(store).await;
+    a_target_that_was_edited_is_claimed_by_who_knows_the_edit_alone(store).await;
     a_state_that_comes_during_an_attempt_is_due_after_it(store).await;
     what_was_given_up_is_seen_and_goes_again(store).await;
     objects_of_tasks_are_one_for_all_annotations(store).await;
@@ -129,6 +130,19 @@ async fn a_claim_keeps_others_off_and_ends_with_its_lease(store: &Store) {
     remove(store, &[storage]).await;
 }
 
+/// What was accepted after the edit went to the old place, where a gateway had not heard of the edit.
+async fn a_target_that_was_edited_is_claimed_by_who_knows_the_edit_alone(store: &Store) {
+    let storage = target(store, Some("edited"), "annotation").await;
+    let before = store.storage(storage).await.unwrap().unwrap();
+    let edited = store.update_storage(&before).await.unwrap();
+    assert_ne!(before.revision, edited.revision);
+    accept(store, &[of_project("e1", "edited")]).await;
+    let claim = async |revision| store.claim_due((storage, revision), "a", HOUR, 10).await.unwrap();
+    assert_eq!(items(&claim(before.revision).await), [""; 0]);
+    assert_eq!(items(&claim(edited.revision).await), ["annotation e1"]);
+    remove(store, &[storage]).await;
+}
+
 async fn a_state_that_comes_during_an_attempt_is_due_after_it(store: &Store) {
     let storage = target(store, Some("w"), "annotation").await;
     let failed = Delivered::Later { wait: HOUR, reason: "S3 is away".into() };
@@ -213,7 +227,8 @@ async fn accept(store: &Store, changes: &[Change]) -> Accepted {
 }
 
 async fn claim(store: &Store, storage: StorageId, who: &str, lease: Duration) -> Vec<Due> {
-    let mut due = store.claim_due(storage, who, lease, 100).await.unwrap();
+    let revision = store.storage(storage).await.unwrap().unwrap().revision;
+    let mut due = store.claim_due((storage, revision), who, lease, 100).await.unwrap();
     due.sort_by(|a, b| a.item.cmp(&b.item));
     due
 }
