@@ -31,7 +31,6 @@ use http::Request;
 use hyper::body::Incoming;
 use prometheus::Registry;
 use tokio::sync::{Mutex, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use self::{
     context::{Context, Observed, Waiting},
@@ -205,7 +204,7 @@ impl App {
         });
         let shutdown = context.life.shutdown();
         // The control side ends after the data path: a draining process still says so.
-        let after = Shutdown { soft: CancellationToken::new(), hard: CancellationToken::new() };
+        let after = Shutdown::default();
         let serve = Serve { listener: admin, control, shutdown: after.clone(), metrics: admin_metrics };
         let thread = control_thread.serve(serve)?;
         let runs_ended = sidecar_thread::start(runner, exporter, follower, context.life.shutdown().soft)?;

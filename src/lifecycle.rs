@@ -14,8 +14,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The two steps of the end. Hard implies soft.
-#[derive(Clone, Debug, Default)]
+/// The two steps of the end. Hard implies soft: whoever waits for both need not look at the second before the first came.
+#[derive(Clone, Debug)]
 pub struct Shutdown {
     /// Begin nothing new, finish what is in flight.
     pub soft: CancellationToken,
@@ -41,8 +41,14 @@ enum Signal {
 impl Shutdown {
     /// Both steps at once.
     pub fn now(&self) {
-        self.soft.cancel();
         self.hard.cancel();
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        let hard = CancellationToken::new();
+        Self { soft: hard.child_token(), hard }
     }
 }
 
@@ -140,7 +146,7 @@ impl Lifecycle {
                     tracing::warn!("drain deadline reached: dropping what is in flight");
                     self.shutdown.now();
                 }
-                () = self.shutdown.hard.cancelled() => self.shutdown.soft.cancel(),
+                () = self.shutdown.hard.cancelled() => {}
             }
         }
     }
@@ -153,6 +159,15 @@ mod tests {
     use super::*;
 
     const DRAIN: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn hard_implies_soft() {
+        let (soft, hard) = (Shutdown::default(), Shutdown::default());
+        soft.soft.cancel();
+        hard.hard.cancel();
+        assert_eq!((soft.soft.is_cancelled(), soft.hard.is_cancelled()), (true, false));
+        assert_eq!((hard.soft.is_cancelled(), hard.hard.is_cancelled()), (true, true));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_stop_is_soft_and_the_deadline_is_hard() {

@@ -128,8 +128,15 @@ impl Activity {
         } else if self.head_since.is_set() {
             Received::Head
         } else {
-            self.head_since.set(self.begun);
             Received::NewHead
+        }
+    }
+
+    /// The head that began is incomplete. One that comes whole is a request before anybody looks, so that most cost no look at
+    /// the clock.
+    pub(super) fn awaits_head(&self) {
+        if !self.head_since.is_set() {
+            self.head_since.set(self.begun);
         }
     }
 

@@ -70,6 +70,7 @@ impl Driver {
         let mut timer = pin!(sleep(self.header_timeout.min(self.idle_timeout)));
         let mut soft = pin!(self.soft.cancelled());
         let mut hard = pin!(self.hard.cancelled());
+        let mut is_soft = false;
         let mut closing: Option<Instant> = None;
         let mut outcome = Outcome::Closed;
         poll_fn(|cx| {
@@ -77,10 +78,15 @@ impl Driver {
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                     return Poll::Ready(self.outcome(end.is_ok(), outcome));
                 }
-                if hard.as_mut().poll(cx).is_ready() {
+                // The hard step implies the soft one, so that one of them is waited for at a time.
+                let mut ask = false;
+                if !is_soft {
+                    is_soft = soft.as_mut().poll(cx).is_ready();
+                    ask = is_soft && closing.is_none();
+                }
+                if is_soft && hard.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Outcome::Aborted);
                 }
-                let mut ask = closing.is_none() && soft.as_mut().poll(cx).is_ready();
                 match self.poll_timer(timer.as_mut(), closing, cx) {
                     Finding::Lingered => return Poll::Ready(outcome),
                     Finding::HeadLate => return Poll::Ready(Outcome::HeaderTimedOut),

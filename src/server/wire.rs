@@ -202,19 +202,20 @@ impl AsyncRead for Conduit {
         if self.activity.poll_read_cut(cx) {
             return Poll::Ready(Err(Self::cut()));
         }
-        let activity = Arc::clone(&self.activity);
         let before = buf.filled().len();
         let read = on_transport!(self, transport => transport.poll_read(cx, buf));
         if buf.filled().len() > before {
             let bytes = &buf.filled()[before..];
+            let Self { head, activity, .. } = &mut *self;
             let received = activity.received(is_blank(bytes));
             if received == Received::NewHead {
-                self.head = HeadScan::default();
+                *head = HeadScan::default();
             }
-            if received != Received::Other
-                && let Some((framing, rest)) = self.head.feed(bytes)
-            {
-                activity.framed(framing, !is_blank(rest));
+            if received != Received::Other {
+                match head.feed(bytes) {
+                    Some((framing, rest)) => activity.framed(framing, !is_blank(rest)),
+                    None => activity.awaits_head(),
+                }
             }
         }
         read
