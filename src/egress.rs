@@ -41,7 +41,7 @@ use guard::Guard;
 use proxy::Proxy;
 
 pub use connect::Connector;
-pub use fetch::{Answer, AnswerBody, Ask, FetchError, Fetcher, Origin};
+pub use fetch::{Answer, AnswerBody, Ask, FetchError, Fetcher, Fields, Headers, Origin, RequestHead};
 pub use guard::{Reason, Refused};
 
 /// An HTTP/1.1 client over TCP or TLS, for requests with bodies of type `B`.

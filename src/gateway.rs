@@ -24,7 +24,7 @@ pub mod rules;
 pub mod takeover;
 pub mod upload;
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{mem, net::IpAddr, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 use http::{Method, Request, Response, header};
@@ -130,7 +130,7 @@ impl Gateway {
     }
 
     /// Answers a request; never fails, since an error would cut the client's connection.
-    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Observed> {
+    pub async fn handle(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Observed> {
         let state = self.state.load_full();
         let request_id = observe::request_id(request.headers(), state.trusted.trusts(peer.ip));
         let record = Record::new(request_id.clone(), request.method().clone(), request.uri().clone());
@@ -141,7 +141,7 @@ impl Gateway {
         // The request stays where it is, and is moved into a box for the application alone.
         let answer = match self.admit(&state, peer, &request, &mut tally) {
             Ok((client, Route::Media(route))) => {
-                self.media(&state, (peer, client), &route, &request, &mut tally).await
+                self.media(&state, (peer, client), &route, &mut request, &mut tally).await
             }
             Ok((client, Route::Forward)) => {
                 Box::pin(forward_or_take_over(&state, (peer, client), request, &mut tally)).await
@@ -188,7 +188,7 @@ impl Gateway {
         state: &State,
         (peer, client): (Peer, ClientIp),
         route: &MediaRoute,
-        request: &Request<Incoming>,
+        request: &mut Request<Incoming>,
         tally: &mut Tally,
     ) -> Result<Response<Body>, Error> {
         expect_bare(request)?;
@@ -227,8 +227,13 @@ impl Gateway {
             }
         };
         tally.record.content_range = delivery.content_range();
-        let mut response = response::respond(&located, delivery);
-        admitted.hand_out(state, peer, route, (request.headers(), now), &mut response);
+        let cookie = admitted.cookie(state, peer, route, (request.headers(), now));
+        // Nobody reads the headers of the request any more: the map serves for those of the answer, and HTTP then keeps it
+        // for the next request.
+        let mut response = response::respond(&located, delivery, mem::take(request.headers_mut()));
+        if let Some(cookie) = cookie {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
         Ok(response)
     }
 

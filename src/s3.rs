@@ -45,7 +45,7 @@ pub use bucket::{ListPage, ListRequest, Listed, PutOptions};
 pub use credentials::{CredentialsConfig, CredentialsFailure};
 pub use error::Error;
 pub use metrics::S3Metrics;
-pub use object::{Object, ObjectMeta};
+pub use object::{LastModified, Object, ObjectMeta};
 pub use presign::{PresignMethod, PresignRequest, PresignedUrl, Presigner};
 pub use window::{MAX_TTL, MIN_TTL};
 
@@ -54,7 +54,7 @@ pub(crate) use endpoint::partition;
 
 use endpoint::Endpoint;
 use metrics::{Operation, StorageMetrics};
-use request::Question;
+use request::{Connections, Question};
 use sign::Signer;
 use window::Window;
 
@@ -209,11 +209,13 @@ impl Connection {
     /// Opens an object, or one range of it. The body is read as it is polled.
     pub async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<Object, Error> {
         let path = self.0.endpoint.object_path(key);
-        let GetOptions { range, if_match } = options;
-        let question =
-            Question { range, if_match: if_match.as_ref(), ..Question::new(Operation::Get, &path) };
-        let Answer { status, headers, body } = self.0.ask(question).await?;
-        let meta = ObjectMeta::read(status, &headers, range)?;
+        let question = Question {
+            range: options.range,
+            if_match: options.if_match.as_ref(),
+            ..Question::new(Operation::Get, &path)
+        };
+        let Answer { status, headers, body } = self.0.ask(&question, Connections::Kept).await?;
+        let meta = ObjectMeta::read(status, &headers, question.range)?;
         let body = ObjectBody::new(Arc::clone(&self.0), key, &meta, body);
         Ok(Object { meta, body })
     }
@@ -221,7 +223,7 @@ impl Connection {
     /// Describes an object.
     pub async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, Error> {
         let path = self.0.endpoint.object_path(key);
-        let answer = self.0.ask(Question::new(Operation::Head, &path)).await?;
+        let answer = self.0.ask(&Question::new(Operation::Head, &path), Connections::Kept).await?;
         ObjectMeta::read(answer.status, &answer.headers, None)
     }
 

@@ -12,18 +12,21 @@ mod answer;
 mod body;
 mod connection;
 mod pool;
+mod request;
 
 use std::{fmt, future::poll_fn, io, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service as _;
 
 use super::{Connector, connect::BoxError};
+pub use answer::Fields;
 pub use body::AnswerBody;
 use connection::Connection;
 use pool::Pool;
+pub use request::{Headers, RequestHead};
 
 /// Asks origins for objects. Cheap to clone: clones share their connections.
 #[derive(Clone)]
@@ -41,16 +44,14 @@ pub struct Origin {
     name: Arc<str>,
 }
 
-/// One request without a body.
+/// One request, and how long its answer may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// `GET` or `HEAD`.
-    pub method: &'a Method,
-    /// Path and query as they are sent.
-    pub target: &'a str,
-    /// All headers, `Host` among them.
-    pub headers: &'a [(HeaderName, HeaderValue)],
-    /// Until the head of the answer, the time to connect included.
+    /// What is sent.
+    pub head: &'a RequestHead,
+    /// When it was asked for.
+    pub at: Instant,
+    /// From then until the head of the answer, the time to connect included.
     pub first_byte: Duration,
     /// Between two pieces of its body.
     pub idle: Duration,
@@ -62,7 +63,7 @@ pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers, as they came.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body.
     pub body: AnswerBody,
 }
@@ -112,13 +113,13 @@ impl Fetcher {
     }
 
     /// Asks over a kept connection where there is one, and over a new one where there is none.
-    pub async fn fetch(&self, origin: &Origin, ask: Ask<'_>) -> Result<Answer, FetchError> {
-        let kept = poll_fn(|cx| std::task::Poll::Ready(self.pool.take(&origin.name, cx))).await;
+    pub async fn fetch(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Answer, FetchError> {
+        let kept = poll_fn(|cx| std::task::Poll::Ready(self.pool.take(&origin.name, ask.at, cx))).await;
         self.fetch_over(kept, origin, ask).await
     }
 
     /// Asks over a connection that is certainly new.
-    pub async fn fetch_freshly(&self, origin: &Origin, ask: Ask<'_>) -> Result<Answer, FetchError> {
+    pub async fn fetch_freshly(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Answer, FetchError> {
         self.fetch_over(None, origin, ask).await
     }
 
@@ -126,9 +127,9 @@ impl Fetcher {
         &self,
         kept: Option<Box<Connection>>,
         origin: &Origin,
-        ask: Ask<'_>,
+        ask: &Ask<'_>,
     ) -> Result<Answer, FetchError> {
-        let due = Instant::now() + ask.first_byte;
+        let due = ask.at + ask.first_byte;
         let mut connection = match kept {
             Some(connection) => connection,
             None => match timeout_at(due, Box::pin(self.connect(origin))).await {
@@ -136,9 +137,8 @@ impl Fetcher {
                 Err(_) => return Err(FetchError::Silent),
             },
         };
-        let request = ask.to_bytes()?;
-        let mut unsent = Some(&request[..]);
-        let is_head = ask.method == Method::HEAD;
+        let mut unsent = Some(ask.head.as_bytes());
+        let is_head = ask.head.is_head;
         let first = self.piece.min(FIRST_PIECE);
         let head = poll_fn(|cx| connection.poll_exchange(cx, &mut unsent, (first, is_head), due)).await?;
         let body = AnswerBody::new(connection, &head, (Arc::clone(&self.pool), self.piece), ask.idle);
@@ -149,26 +149,6 @@ impl Fetcher {
         // Always ready: the connector has no state that a call could wait for.
         let socket = self.connector.clone().call(origin.uri.clone()).await.map_err(FetchError::Connect)?;
         Ok(Box::new(Connection::new(socket, Arc::clone(&origin.name))))
-    }
-}
-
-impl Ask<'_> {
-    fn to_bytes(self) -> Result<Vec<u8>, FetchError> {
-        // Callers encode what they ask for; nothing else would be the place to find out that one did not.
-        if !self.target.starts_with('/') || !self.target.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(FetchError::Malformed("the target of the request"));
-        }
-        let mut bytes = Vec::with_capacity(1024);
-        for part in [self.method.as_str(), " ", self.target, " HTTP/1.1\r\n"] {
-            bytes.extend_from_slice(part.as_bytes());
-        }
-        for (name, value) in self.headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        bytes.extend_from_slice(b"\r\n");
-        Ok(bytes)
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Body {
     /// A text of ours, whole.
     Text(Option<Bytes>),
     /// An object, or one range of it.
-    Object(Box<s3::ObjectBody>),
+    Object(Box<s3::Object>),
     /// Several ranges of an object.
     Multipart(Box<MultipartBody>),
     /// What the application behind the gateway sends.
@@ -55,7 +55,7 @@ impl Observed {
     /// Joins a body and its tally, which reports once the body has ended or is dropped.
     pub fn new(body: Body, mut tally: Tally) -> Self {
         if body.is_end_stream() {
-            tally.complete();
+            tally.complete_with_head();
         }
         Self { body, tally }
     }
@@ -78,7 +78,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(text.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Object(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
+            Self::Object(object) => Pin::new(&mut object.body).poll_frame(cx).map_err(BodyError::from),
             Self::Multipart(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
             Self::Forwarded(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
             Self::Resumed(body) => match body.next() {
@@ -92,7 +92,7 @@ impl HttpBody for Body {
         match self {
             Self::Empty => true,
             Self::Text(text) => text.is_none(),
-            Self::Object(body) => body.is_end_stream(),
+            Self::Object(object) => object.body.is_end_stream(),
             Self::Multipart(body) => body.is_end_stream(),
             Self::Forwarded(body) => body.is_end_stream(),
             Self::Resumed(body) => body.is_end_stream(),
@@ -103,7 +103,7 @@ impl HttpBody for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
-            Self::Object(body) => body.size_hint(),
+            Self::Object(object) => object.body.size_hint(),
             Self::Multipart(body) => body.size_hint(),
             Self::Forwarded(body) => body.size_hint(),
             // The answer's own Content-Length stands, where it had one.

@@ -134,42 +134,27 @@ impl Deliverer {
 
 /// Reads the object from S3 as the request's method, range and conditions ask.
 pub async fn stream(located: &Located<'_>, method: &Method, headers: &HeaderMap) -> Result<Delivery, Error> {
-    // Range is defined for GET alone (RFC 9110 section 14.2).
-    let range = if method == Method::GET { RangeRequest::parse(headers) } else { RangeRequest::Whole };
-    let conditions = Conditions::parse(headers);
-    let if_range = IfRange::parse(headers).filter(|_| !matches!(range, RangeRequest::Whole));
-    let plain = method == Method::GET && conditions.is_empty() && if_range.is_none();
+    let range = match Asked::parse(method, headers) {
+        Ok(range) => range,
+        Err(asked) => return Box::pin(asked.read_unchanged(located)).await,
+    };
     let connection = &located.storage.connection;
     let key = &located.object.key;
-    match range {
-        RangeRequest::Whole if plain => Ok(object(connection.get(key, s3::GetOptions::default()).await?)),
-        RangeRequest::One(range) if plain => {
-            match connection.get(key, s3::GetOptions { range: Some(range), if_match: None }).await {
-                Ok(found) => Ok(object(found)),
-                Err(s3::Error::RangeNotSatisfiable { size: Some(size) }) => {
-                    Err(Error::RangeNotSatisfiable { size })
-                }
-                Err(s3::Error::RangeNotSatisfiable { size: None }) => {
-                    let size = connection.head(key).await?.size;
-                    Err(Error::RangeNotSatisfiable { size })
-                }
-                Err(error) => Err(error.into()),
-            }
+    let error = match connection.get(key, s3::GetOptions { range, if_match: None }).await {
+        Ok(found) => return Ok(object(found)),
+        Err(error) => error,
+    };
+    match error {
+        s3::Error::RangeNotSatisfiable { size: Some(size) } => Err(Error::RangeNotSatisfiable { size }),
+        s3::Error::RangeNotSatisfiable { size: None } => {
+            let size = Box::pin(connection.head(key)).await?.size;
+            Err(Error::RangeNotSatisfiable { size })
         }
-        range => {
-            let asked = Asked { method, range, conditions, if_range };
-            for _ in 0..READS_OF_A_CHANGING_OBJECT {
-                match Box::pin(asked.read(located)).await {
-                    Err(Error::S3(s3::Error::PreconditionFailed)) => {}
-                    answer => return answer,
-                }
-            }
-            Err(Error::ObjectUnstable)
-        }
+        error => Err(error.into()),
     }
 }
 
-/// What the client asks beyond a plain GET.
+/// What the client asks beyond a plain GET. Boxed, so that the future of a plain one has no room for it.
 struct Asked<'a> {
     method: &'a Method,
     range: RangeRequest,
@@ -177,13 +162,37 @@ struct Asked<'a> {
     if_range: Option<IfRange>,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// The range of a plain GET, or what is asked beyond it.
+    fn parse(method: &'a Method, headers: &HeaderMap) -> Result<Option<ByteRange>, Box<Self>> {
+        // Range is defined for GET alone (RFC 9110 section 14.2).
+        let range = if method == Method::GET { RangeRequest::parse(headers) } else { RangeRequest::Whole };
+        let conditions = Conditions::parse(headers);
+        let if_range = IfRange::parse(headers).filter(|_| !matches!(range, RangeRequest::Whole));
+        let plain = method == Method::GET && conditions.is_empty() && if_range.is_none();
+        match range {
+            RangeRequest::Whole if plain => Ok(None),
+            RangeRequest::One(range) if plain => Ok(Some(range)),
+            range => Err(Box::new(Self { method, range, conditions, if_range })),
+        }
+    }
+
+    async fn read_unchanged(&self, located: &Located<'_>) -> Result<Delivery, Error> {
+        for _ in 0..READS_OF_A_CHANGING_OBJECT {
+            match self.read(located).await {
+                Err(Error::S3(s3::Error::PreconditionFailed)) => {}
+                answer => return answer,
+            }
+        }
+        Err(Error::ObjectUnstable)
+    }
+
     /// Metadata, judgement, read. Fails with S3's 412 when the object changed in between.
     async fn read(&self, located: &Located<'_>) -> Result<Delivery, Error> {
         let connection = &located.storage.connection;
         let key = &located.object.key;
         let meta = Box::new(connection.head(key).await?);
-        match self.conditions.evaluate(meta.etag.as_ref(), meta.last_modified) {
+        match self.conditions.evaluate(meta.etag.as_ref(), meta.modified_at()) {
             Verdict::Proceed => {}
             Verdict::NotModified => return Ok(Delivery::NotModified(meta)),
             Verdict::PreconditionFailed => return Err(Error::PreconditionFailed),
@@ -216,7 +225,7 @@ impl Asked<'_> {
         let changed = self
             .if_range
             .as_ref()
-            .is_some_and(|if_range| !if_range.holds(meta.etag.as_ref(), meta.last_modified));
+            .is_some_and(|if_range| !if_range.holds(meta.etag.as_ref(), meta.modified_at()));
         if changed {
             return Ok(None);
         }

@@ -107,6 +107,8 @@ pub struct Tally {
     metrics: Arc<Metrics>,
     /// Absent until the head of the answer is ready.
     head: Option<Head>,
+    /// Seconds until the end, where that was the head.
+    ended: Option<f64>,
     outcome: Outcome,
     bytes: u64,
     request_permit: Option<RequestPermit>,
@@ -216,6 +218,7 @@ impl Tally {
             record: Box::new(record),
             metrics,
             head: None,
+            ended: None,
             outcome: Outcome::ClientGone,
             bytes: 0,
             request_permit: None,
@@ -242,6 +245,12 @@ impl Tally {
     /// Counts bytes handed on.
     pub fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
+    }
+
+    /// There is no body: the answer ends with its head.
+    pub fn complete_with_head(&mut self) {
+        self.ended = self.head.map(|head| head.seconds);
+        self.complete();
     }
 
     /// The body has ended as it should.
@@ -330,7 +339,7 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let seconds = self.record.started.elapsed().as_secs_f64();
+        let seconds = self.ended.unwrap_or_else(|| self.record.started.elapsed().as_secs_f64());
         self.count(seconds);
         // Both lines have it, and it takes longer than the rest of a line.
         let client = self.record.client.map(|client| text(client.ip()));

@@ -7,12 +7,11 @@
 
 use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request};
 use hyper::body::Incoming;
 
 use super::{
     Error, Peer, State,
-    body::Body,
     forward::X_FORWARDED_PROTO,
     links::Mentioned,
     locate::Storages,
@@ -169,20 +168,19 @@ impl Admitted {
         Self { grant, mentioned: None, token: None }
     }
 
-    /// Hands what was permitted to the browser, for the paths of that task or project and as long as it holds.
-    pub(super) fn hand_out(
+    /// Hands what was permitted to the browser: a `Set-Cookie` for the paths of that task or project and as long as it holds.
+    pub(super) fn cookie(
         &self,
         state: &State,
         peer: Peer,
         route: &MediaRoute,
         (headers, now): (&HeaderMap, SystemTime),
-        response: &mut Response<Body>,
-    ) {
-        let (Some(token), Some(scope)) = (&self.token, &route.scope) else { return };
+    ) -> Option<HeaderValue> {
+        let (token, scope) = (self.token.as_ref()?, route.scope.as_ref()?);
         let prefix = state.upstream.as_ref().map(|upstream| upstream.prefix());
         let rest = self.grant.expires_at().duration_since(now).unwrap_or_default().as_secs();
         if rest == 0 || !state.permission.as_ref().is_some_and(|application| application.gives_cookies()) {
-            return;
+            return None;
         }
         let secure = if came_by_tls(state, peer, headers) { "; Secure" } else { "" };
         // Low: where a browser has too many cookies, these go first, and not the application's session.
@@ -190,13 +188,9 @@ impl Admitted {
             "{PERMISSION_COOKIE}={token}; Path={}; Max-Age={rest}; HttpOnly; SameSite=Lax; Priority=Low{secure}",
             path(prefix, scope)
         );
-        if cookie.len() > MAX_COOKIE {
-            return;
-        }
-        if let Ok(mut value) = HeaderValue::try_from(cookie) {
-            value.set_sensitive(true);
-            response.headers_mut().insert(header::SET_COOKIE, value);
-        }
+        let mut value = HeaderValue::try_from(cookie).ok().filter(|cookie| cookie.len() <= MAX_COOKIE)?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 

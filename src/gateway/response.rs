@@ -22,28 +22,29 @@ use crate::{
     s3,
 };
 
-/// The answer to a delivery.
-pub fn respond(located: &Located<'_>, delivery: Delivery) -> Response<Body> {
+/// The answer to a delivery. Its headers take the place of those in `map`.
+pub fn respond(located: &Located<'_>, delivery: Delivery, mut map: HeaderMap) -> Response<Body> {
+    map.clear();
     let storage = located.storage;
     let key = &located.object.key;
     match delivery {
-        Delivery::Redirect(url) => redirect(&url),
+        Delivery::Redirect(url) => redirect(&url, map),
         Delivery::NotModified(meta) => {
-            let mut response = answer(StatusCode::NOT_MODIFIED, Body::Empty);
+            let mut response = answer(StatusCode::NOT_MODIFIED, Body::Empty, map);
             validators(response.headers_mut(), &meta);
             caching(response.headers_mut(), storage);
             response
         }
         Delivery::Head(meta) => {
-            let mut response = media(StatusCode::OK, Body::Empty, &meta, (storage, key));
+            let mut response = media(StatusCode::OK, map, &meta, (storage, key));
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(meta.size));
             response
         }
         Delivery::Object(object) => {
             let partial = object.meta.content_range.as_ref().map(ToString::to_string);
             let status = if partial.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-            let s3::Object { meta, body } = *object;
-            let mut response = media(status, Body::Object(Box::new(body)), &meta, (storage, key));
+            let mut response = media(status, map, &object.meta, (storage, key));
+            *response.body_mut() = Body::Object(object);
             if let Some(value) = partial.and_then(|text| HeaderValue::try_from(text).ok()) {
                 response.headers_mut().insert(header::CONTENT_RANGE, value);
             }
@@ -51,8 +52,8 @@ pub fn respond(located: &Located<'_>, delivery: Delivery) -> Response<Body> {
         }
         Delivery::Ranges(meta, body) => {
             let content_type = HeaderValue::try_from(body.content_type());
-            let mut response =
-                media(StatusCode::PARTIAL_CONTENT, Body::Multipart(body), &meta, (storage, key));
+            let mut response = media(StatusCode::PARTIAL_CONTENT, map, &meta, (storage, key));
+            *response.body_mut() = Body::Multipart(body);
             if let Ok(content_type) = content_type {
                 response.headers_mut().insert(header::CONTENT_TYPE, content_type);
             }
@@ -71,7 +72,8 @@ pub fn refuse(error: &Error, request_id: &HeaderValue, version: Version) -> Resp
         "code": error.code(),
         "request_id": request_id.to_str().unwrap_or_default(),
     });
-    let mut response = answer(status, Body::Text(Some(Bytes::from(problem.to_string()))));
+    let problem = Body::Text(Some(Bytes::from(problem.to_string())));
+    let mut response = answer(status, problem, HeaderMap::new());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -95,7 +97,7 @@ pub fn refuse(error: &Error, request_id: &HeaderValue, version: Version) -> Resp
 
 /// The answer to OPTIONS, preflight or not; the CORS headers come on top.
 pub fn options() -> Response<Body> {
-    let mut response = answer(StatusCode::NO_CONTENT, Body::Empty);
+    let mut response = answer(StatusCode::NO_CONTENT, Body::Empty, HeaderMap::new());
     response.headers_mut().insert(header::ALLOW, ALLOW);
     response
 }
@@ -112,8 +114,8 @@ pub fn content_type(meta: &s3::ObjectMeta, key: &ObjectKey) -> HeaderValue {
     stored.cloned().unwrap_or_else(|| HeaderValue::from_static(guess_media_type(key).unwrap_or(OCTET_STREAM)))
 }
 
-fn redirect(url: &s3::PresignedUrl) -> Response<Body> {
-    let mut response = answer(StatusCode::SEE_OTHER, Body::Empty);
+fn redirect(url: &s3::PresignedUrl, map: HeaderMap) -> Response<Body> {
+    let mut response = answer(StatusCode::SEE_OTHER, Body::Empty, map);
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, url.to_header());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -122,11 +124,11 @@ fn redirect(url: &s3::PresignedUrl) -> Response<Body> {
 
 fn media(
     status: StatusCode,
-    body: Body,
+    map: HeaderMap,
     meta: &s3::ObjectMeta,
     (storage, key): (&Storage, &ObjectKey),
 ) -> Response<Body> {
-    let mut response = answer(status, body);
+    let mut response = answer(status, Body::Empty, map);
     let headers = response.headers_mut();
     validators(headers, meta);
     caching(headers, storage);
@@ -150,9 +152,8 @@ fn validators(headers: &mut HeaderMap, meta: &s3::ObjectMeta) {
     if let Some(etag) = meta.etag.as_ref().and_then(|etag| HeaderValue::from_str(etag.as_str()).ok()) {
         headers.insert(header::ETAG, etag);
     }
-    let date = meta.last_modified.map(httpdate::fmt_http_date);
-    if let Some(date) = date.and_then(|text| HeaderValue::try_from(text).ok()) {
-        headers.insert(header::LAST_MODIFIED, date);
+    if let Some(last_modified) = &meta.last_modified {
+        headers.insert(header::LAST_MODIFIED, last_modified.header.clone());
     }
 }
 
@@ -171,9 +172,10 @@ fn caching(headers: &mut HeaderMap, storage: &Storage) {
     headers.append(header::VARY, HeaderValue::from_static("Authorization"));
 }
 
-fn answer(status: StatusCode, body: Body) -> Response<Body> {
+fn answer(status: StatusCode, body: Body, map: HeaderMap) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    *response.headers_mut() = map;
     let headers = response.headers_mut();
     // A map that grows is hashed anew each time.
     headers.reserve(HEADERS);

@@ -25,10 +25,14 @@ pub fn is_unspecific(content_type: &str) -> bool {
 ///
 /// HTML, every kind of XML (SVG and XHTML too), and multipart, whose parts may be HTML.
 pub fn is_active_document(content_type: &str) -> bool {
-    essences(content_type).any(|essence| {
-        let lower = essence.to_ascii_lowercase();
-        ["/html", "/xml", "/xsl", "+xml"].iter().any(|end| lower.ends_with(end))
-            || lower.starts_with("multipart/")
+    const ENDS: [&[u8]; 4] = [b"/html", b"/xml", b"/xsl", b"+xml"];
+    const BEGIN: &[u8] = b"multipart/";
+    essences(content_type).map(str::as_bytes).any(|essence| {
+        let ends_with = |end: &[u8]| {
+            essence.len().checked_sub(end.len()).is_some_and(|at| essence[at..].eq_ignore_ascii_case(end))
+        };
+        ENDS.into_iter().any(ends_with)
+            || essence.get(..BEGIN.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(BEGIN))
     })
 }
 

@@ -16,7 +16,12 @@ use bytes::{Buf as _, Bytes};
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Error, Inner, metrics::Operation, object::ObjectMeta, request::Question};
+use super::{
+    Error, Inner,
+    metrics::Operation,
+    object::ObjectMeta,
+    request::{Connections, Question},
+};
 use crate::{
     egress::{Answer, AnswerBody, FetchError},
     object::{ByteRange, ETag, ObjectKey},
@@ -127,7 +132,7 @@ impl Inner {
             if_match: Some(&version.etag),
             ..Question::new(Operation::Get, &path)
         };
-        let Answer { status, headers, body } = match self.ask_freshly(question).await {
+        let Answer { status, headers, body } = match self.ask(&question, Connections::New).await {
             Ok(answer) => answer,
             Err(Error::PreconditionFailed | Error::NoSuchKey) => return Err(BodyError::ObjectChanged),
             Err(error) => return Err(BodyError::ResumeFailed(error)),

@@ -12,11 +12,7 @@ use http::{
 use http_body_util::Empty;
 use tokio::time::{Instant, timeout};
 
-use super::{
-    Connection, Error, Inner, PresignMethod, PresignRequest,
-    metrics::Operation,
-    request::{AGENT, text},
-};
+use super::{Connection, Error, Inner, PresignMethod, PresignRequest, metrics::Operation, request::AGENT};
 use crate::object::ObjectKey;
 
 /// What a bucket says to a browser that asks whether a page of some origin may read.
@@ -89,7 +85,9 @@ impl Connection {
 
 impl Preflight {
     fn read(headers: &HeaderMap) -> Self {
-        let header = |name: &HeaderName| text(headers, name).map(str::to_owned);
+        let header = |name: &HeaderName| {
+            headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).map(str::to_owned)
+        };
         Self {
             allow_origin: header(&ACCESS_CONTROL_ALLOW_ORIGIN),
             allow_methods: header(&ACCESS_CONTROL_ALLOW_METHODS),
@@ -113,7 +111,7 @@ impl Inner {
         *request.method_mut() = operation.method();
         *request.uri_mut() = url.parse().map_err(|_| Error::EndpointInvalid)?;
         request.headers_mut().extend(headers);
-        request.headers_mut().insert(USER_AGENT, AGENT);
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         // A fresh connection, as a browser that comes for the first time has one.
         let begin = Instant::now();
         let answer = timeout(self.timeouts.first_byte, self.egress.fresh().request(request)).await;

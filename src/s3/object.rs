@@ -3,15 +3,18 @@
 use std::{ops::Range, time::SystemTime};
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderName, HeaderValue, StatusCode,
     header::{
         CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
         CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, TRANSFER_ENCODING,
     },
 };
 
-use super::{Error, ObjectBody, request::text};
-use crate::object::{ByteRange, ContentRange, ETag};
+use super::{Error, ObjectBody};
+use crate::{
+    egress::Fields,
+    object::{ByteRange, ContentRange, ETag},
+};
 
 /// An object, or one range of it.
 #[derive(Debug)]
@@ -31,8 +34,8 @@ pub struct ObjectMeta {
     pub content_range: Option<ContentRange>,
     /// Names this version of the object.
     pub etag: Option<ETag>,
-    /// When this version was made, in whole seconds.
-    pub last_modified: Option<SystemTime>,
+    /// When this version was made.
+    pub last_modified: Option<LastModified>,
     /// `Content-Type`.
     pub content_type: Option<HeaderValue>,
     /// `Content-Encoding`.
@@ -47,10 +50,34 @@ pub struct ObjectMeta {
     pub expires: Option<HeaderValue>,
 }
 
+/// A time in whole seconds, and its header, which is not formatted again for each answer.
+#[derive(Clone, Debug)]
+pub struct LastModified {
+    /// The time.
+    pub at: SystemTime,
+    /// `Last-Modified`, in the form that is sent (RFC 9110 section 5.6.7).
+    pub header: HeaderValue,
+}
+
+impl LastModified {
+    fn parse(header: HeaderValue) -> Option<Self> {
+        let at = httpdate::parse_http_date(header.to_str().ok()?).ok()?;
+        // The two older forms of a date are read and not sent; they have other lengths.
+        let is_fixdate = header.len() == "Sun, 06 Nov 1994 08:49:37 GMT".len();
+        let formatted = || HeaderValue::try_from(httpdate::fmt_http_date(at)).ok();
+        Some(Self { at, header: if is_fixdate { header } else { formatted()? } })
+    }
+}
+
 impl ObjectMeta {
     /// Bytes of the whole object.
     pub fn total(&self) -> u64 {
         self.content_range.as_ref().map_or(self.size, |part| part.size)
+    }
+
+    /// When this version was made.
+    pub fn modified_at(&self) -> Option<SystemTime> {
+        self.last_modified.as_ref().map(|modified| modified.at)
     }
 
     /// The bytes of the object that the body has.
@@ -64,11 +91,11 @@ impl ObjectMeta {
     /// without a length.
     pub(super) fn read(
         status: StatusCode,
-        headers: &HeaderMap,
+        headers: &Fields,
         asked: Option<ByteRange>,
     ) -> Result<Self, Error> {
         // With a transfer coding the length of the body would be another one than it says.
-        if headers.contains_key(TRANSFER_ENCODING) {
+        if headers.get(&TRANSFER_ENCODING).is_some() {
             return Err(Error::AnswerMalformed);
         }
         let size = text(headers, &CONTENT_LENGTH)
@@ -79,13 +106,12 @@ impl ObjectMeta {
             (StatusCode::PARTIAL_CONTENT, None) => return Err(Error::AnswerMalformed),
             _ => None,
         };
-        let header = |name| headers.get(name).cloned();
+        let header = |name| headers.value(&name);
         Ok(Self {
             size,
             content_range,
             etag: text(headers, &ETAG).and_then(ETag::parse),
-            last_modified: text(headers, &LAST_MODIFIED)
-                .and_then(|text| httpdate::parse_http_date(text).ok()),
+            last_modified: header(LAST_MODIFIED).and_then(LastModified::parse),
             content_type: header(CONTENT_TYPE),
             content_encoding: header(CONTENT_ENCODING),
             content_language: header(CONTENT_LANGUAGE),
@@ -96,12 +122,39 @@ impl ObjectMeta {
     }
 }
 
-fn part(headers: &HeaderMap, asked: ByteRange, size: u64) -> Result<ContentRange, Error> {
+/// A header that is read as text.
+fn text<'a>(headers: &'a Fields, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| std::str::from_utf8(value).ok())
+}
+
+fn part(headers: &Fields, asked: ByteRange, size: u64) -> Result<ContentRange, Error> {
     let part = text(headers, &CONTENT_RANGE).and_then(ContentRange::parse).ok_or(Error::AnswerMalformed)?;
     let wanted = asked.within(part.size).map_err(|_| Error::AnswerMalformed)?;
     if part.range == wanted && part.range.end - part.range.start == size {
         Ok(part)
     } else {
         Err(Error::AnswerMalformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_sent_in_one_form() {
+        let sent = |text| {
+            let LastModified { at, header } = LastModified::parse(HeaderValue::from_static(text))?;
+            assert_eq!(httpdate::fmt_http_date(at), header.to_str().unwrap(), "{text}");
+            Some(header)
+        };
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
+            assert_eq!(sent(text).unwrap(), "Sun, 06 Nov 1994 08:49:37 GMT", "{text}");
+        }
+        for text in ["", "yesterday", "1994-11-06T08:49:37.000000000Z", "Sun, 06 Nov 1994 08:49:37 CET"] {
+            assert_eq!(sent(text), None, "{text}");
+        }
     }
 }

@@ -3,17 +3,14 @@
 //! The request is made of parsed values only, so no header, token or cookie of a client can reach S3.
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{IF_MATCH, RANGE, USER_AGENT},
-};
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::{Error, Inner, metrics::Operation, sign::Unsigned};
 use crate::{
-    egress::{Answer, Ask, FetchError},
+    egress::{Answer, Ask, FetchError, RequestHead},
     object::{ByteRange, ETag},
 };
 
@@ -34,75 +31,67 @@ impl<'a> Question<'a> {
 
 impl Inner {
     /// Asks S3; the answer is 200 or 206. A connection that was dead before it answered is replaced once.
-    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answer, Error> {
-        let answer = self.send(question, Connections::Kept).await;
-        self.judge(question.operation, answer).await
-    }
-
-    /// The same on a connection that is certainly new.
-    pub(super) async fn ask_freshly(&self, question: Question<'_>) -> Result<Answer, Error> {
-        let answer = self.send(question, Connections::New).await;
-        self.judge(question.operation, answer).await
-    }
-
-    async fn send(&self, question: Question<'_>, connections: Connections) -> Result<Answer, Error> {
-        let begin = Instant::now();
-        let headers = self.headers(&question)?;
-        let ask = Ask {
-            method: &question.operation.method(),
-            target: question.path,
-            headers: &headers,
-            first_byte: self.timeouts.first_byte,
-            idle: self.timeouts.idle,
+    pub(super) async fn ask(
+        &self,
+        question: &Question<'_>,
+        connections: Connections,
+    ) -> Result<Answer, Error> {
+        let refusal = match self.send(question, connections).await {
+            Ok(Answer { status, headers, body })
+                if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) =>
+            {
+                Box::pin(async move { self.refusal(status, &headers.to_map(), body).await })
+            }
+            answer => {
+                self.metrics.ended(question.operation, &answer);
+                return answer;
+            }
         };
+        let answer = Err(refusal.await);
+        self.metrics.ended(question.operation, &answer);
+        answer
+    }
+
+    async fn send(&self, question: &Question<'_>, connections: Connections) -> Result<Answer, Error> {
+        let at = Instant::now();
+        let head = self.head_of(question)?;
+        let ask = Ask { head: &head, at, first_byte: self.timeouts.first_byte, idle: self.timeouts.idle };
         let (fetcher, origin) = (self.egress.fetcher(), self.endpoint.origin());
-        let answer = match connections {
-            Connections::Kept => match fetcher.fetch(origin, ask).await {
-                Err(error) if error.is_dead_connection() => {
-                    self.metrics.replayed.inc();
-                    fetcher.fetch_freshly(origin, ask).await
-                }
-                answer => answer,
-            },
-            Connections::New => fetcher.fetch_freshly(origin, ask).await,
+        let mut answer = match connections {
+            Connections::Kept => fetcher.fetch(origin, &ask).await,
+            Connections::New => fetcher.fetch_freshly(origin, &ask).await,
         };
+        if matches!((&answer, connections), (Err(error), Connections::Kept) if error.is_dead_connection()) {
+            self.metrics.replayed.inc();
+            answer = fetcher.fetch_freshly(origin, &ask).await;
+        }
         let answer = answer.map_err(|error| match error {
             FetchError::Silent => Error::FirstByteTimeout,
             FetchError::Ambiguous(_) => Error::AnswerMalformed,
             error => self.metrics.unconnected(error),
         })?;
-        self.metrics.first_byte(question.operation, begin.elapsed());
+        self.metrics.first_byte(question.operation, at.elapsed());
         Ok(answer)
     }
 
-    fn headers(&self, question: &Question<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+    /// The request, signed.
+    fn head_of(&self, question: &Question<'_>) -> Result<RequestHead, Error> {
         let now = (self.clock)();
         let (signer, _) = self.credentials.signer(now)?;
         let method = question.operation.method();
         let unsigned =
             Unsigned { method: method.as_str(), host: self.endpoint.host(), path: question.path, query: "" };
-        let mut headers = signer.sign(&unsigned, now);
-        headers.push((USER_AGENT, AGENT));
-        if let Some(range) = question.range {
-            headers.push((RANGE, range.to_header()));
-        }
-        if let Some(etag) = question.if_match {
-            headers.push((IF_MATCH, etag.to_header()));
-        }
-        Ok(headers)
-    }
-
-    async fn judge(&self, operation: Operation, answer: Result<Answer, Error>) -> Result<Answer, Error> {
-        let answer = match answer {
-            Ok(Answer { status, headers, body })
-                if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) =>
-            {
-                Err(self.refusal(status, &headers, body).await)
+        RequestHead::build(&method, question.path, |headers| {
+            signer.sign(&unsigned, now, |name, value| headers.put(name, value));
+            headers.put("user-agent", &[AGENT]);
+            if let Some(range) = question.range {
+                headers.put("range", &["bytes=", &range.to_string()]);
             }
-            other => other,
-        };
-        self.metrics.ended(operation, &answer);
-        answer
+            if let Some(etag) = question.if_match {
+                headers.put("if-match", &[etag.as_str()]);
+            }
+        })
+        .map_err(|error| self.metrics.unconnected(error))
     }
 
     /// Reads an answer that is no success.
@@ -117,13 +106,14 @@ impl Inner {
 
 /// Over which connections S3 is asked.
 #[derive(Clone, Copy, Debug)]
-enum Connections {
+pub(super) enum Connections {
+    /// Kept ones where there are any.
     Kept,
+    /// One that is certainly new.
     New,
 }
 
-pub(super) const AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("mediagate/", env!("CARGO_PKG_VERSION")));
+pub(super) const AGENT: &str = concat!("mediagate/", env!("CARGO_PKG_VERSION"));
 
 /// The first 16 KiB, which is more than S3's errors have.
 async fn beginning(mut body: impl Body<Data = Bytes> + Unpin) -> Vec<u8> {
@@ -136,9 +126,4 @@ async fn beginning(mut body: impl Body<Data = Bytes> + Unpin) -> Vec<u8> {
         }
     }
     text
-}
-
-/// A header that this module reads as text.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
 }

@@ -15,10 +15,7 @@ use arc_swap::ArcSwapOption;
 use aws_credential_types::Credentials;
 use aws_lc_rs::{digest, hmac};
 use aws_sigv4::sign::v4::generate_signing_key;
-use http::{
-    HeaderName, HeaderValue,
-    header::{AUTHORIZATION, HOST},
-};
+use http::HeaderValue;
 
 use super::{
     PresignRequest,
@@ -31,18 +28,11 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// SHA-256 of nothing, in hex: the payload of every signed request here.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
-const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-/// Room for the five of a signature and for what is asked beside it.
-const HEADERS: usize = 8;
-
 /// Signs for one region with one set of credentials.
 pub(crate) struct Signer {
     /// Tells these credentials from any others in a cache; random, and nothing else depends on it.
     id: u64,
     credentials: Credentials,
-    token: Option<HeaderValue>,
     token_in_query: Option<Box<str>>,
     region: Box<str>,
     /// The key of the day that was last signed for. Two days alternate for a moment after midnight, when
@@ -62,7 +52,7 @@ struct Moment {
     /// Since the epoch.
     second: u64,
     /// The second as `20260102T030405Z`.
-    stamp: HeaderValue,
+    stamp: String,
     /// `20260102/eu-west-1/s3/aws4_request`.
     scope: String,
     /// Of what is signed, everything before the hash of the request.
@@ -78,13 +68,8 @@ impl Signer {
         if !is_plain(credentials.access_key_id()) || !token.is_none_or(is_plain) {
             return None;
         }
-        let mut token = token.map(HeaderValue::from_str).transpose().ok()?;
-        if let Some(token) = &mut token {
-            token.set_sensitive(true);
-        }
         Some(Self {
             id: fastrand::u64(..),
-            token,
             token_in_query: credentials.session_token().map(|token| encode(token).into()),
             credentials,
             region: region.into(),
@@ -115,7 +100,7 @@ impl Signer {
         let credential = encode(&credential);
         let query = PresignQuery {
             credential: &credential,
-            date: text(&moment.stamp),
+            date: &moment.stamp,
             expires: window.expires,
             token: self.token_in_query.as_deref(),
         };
@@ -135,34 +120,42 @@ impl Signer {
     }
 
     /// Signs in headers: the host, the (empty) payload, the time and the session token.
-    pub(crate) fn sign(&self, parts: &Unsigned<'_>, at: SystemTime) -> Vec<(HeaderName, HeaderValue)> {
+    /// `put` takes each of them, its value in parts.
+    pub(crate) fn sign(
+        &self,
+        parts: &Unsigned<'_>,
+        at: SystemTime,
+        mut put: impl FnMut(&'static str, &[&str]),
+    ) {
         let moment = self.moment(at);
-        let (id, stamp) = (self.credentials.access_key_id(), text(&moment.stamp));
-        let signed = match self.token {
+        let Moment { stamp, scope, .. } = &*moment;
+        let (id, token) = (self.credentials.access_key_id(), self.credentials.session_token());
+        let signed = match token {
             Some(_) => "host;x-amz-content-sha256;x-amz-date;x-amz-security-token",
             None => "host;x-amz-content-sha256;x-amz-date",
         };
         let Unsigned { method, host, path, query } = *parts;
+        let host = text(host);
         let mut canonical = String::with_capacity(512 + path.len() + query.len() + self.token_len());
-        canonical.extend([method, "\n", path, "\n", query, "\nhost:", text(host)]);
+        canonical.extend([method, "\n", path, "\n", query, "\nhost:", host]);
         canonical.extend(["\nx-amz-content-sha256:", EMPTY_SHA256, "\nx-amz-date:", stamp, "\n"]);
-        if let Some(token) = self.credentials.session_token() {
+        if let Some(token) = token {
             canonical.extend(["x-amz-security-token:", token, "\n"]);
         }
         canonical.extend(["\n", signed, "\n", EMPTY_SHA256]);
         let signature = moment.signature(&canonical);
-        let mut authorization = String::with_capacity(256 + moment.scope.len());
-        authorization.extend([ALGORITHM, " Credential=", id, "/", &moment.scope, ", SignedHeaders=", signed]);
-        authorization.extend([", Signature=", signature.as_str()]);
-        let mut headers = Vec::with_capacity(HEADERS);
-        headers.extend([
-            (HOST, host.clone()),
-            (X_AMZ_CONTENT_SHA256, HeaderValue::from_static(EMPTY_SHA256)),
-            (X_AMZ_DATE, moment.stamp.clone()),
-            (AUTHORIZATION, sensitive(visible(authorization))),
-        ]);
-        headers.extend(self.token.clone().map(|token| (X_AMZ_SECURITY_TOKEN, token)));
-        headers
+        let signature = signature.as_str();
+        put("host", &[host]);
+        put("x-amz-content-sha256", &[EMPTY_SHA256]);
+        put("x-amz-date", &[stamp]);
+        let credential = [ALGORITHM, " Credential=", id, "/", scope];
+        put(
+            "authorization",
+            &[&credential[..], &[", SignedHeaders=", signed, ", Signature=", signature]].concat(),
+        );
+        if let Some(token) = token {
+            put("x-amz-security-token", &[token]);
+        }
     }
 
     fn token_len(&self) -> usize {
@@ -182,7 +175,7 @@ impl Signer {
         let scope = format!("{date}/{}/s3/aws4_request", self.region);
         let prefix = format!("{ALGORITHM}\n{stamp}\n{scope}\n");
         let day = self.day_key(date, at);
-        let moment = Arc::new(Moment { second, stamp: visible(stamp), scope, prefix, day });
+        let moment = Arc::new(Moment { second, stamp, scope, prefix, day });
         self.moment.store(Some(Arc::clone(&moment)));
         moment
     }
@@ -315,15 +308,6 @@ impl Hex {
 
 fn text(host: &HeaderValue) -> &str {
     host.to_str().expect("an endpoint's host is visible ASCII")
-}
-
-fn visible(value: String) -> HeaderValue {
-    HeaderValue::try_from(value).expect("made of checked credentials, a checked region and a date")
-}
-
-fn sensitive(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
 }
 
 #[cfg(test)]

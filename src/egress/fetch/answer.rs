@@ -1,6 +1,6 @@
 //! The head of an answer (RFC 9112 sections 4 to 6).
 
-use std::{mem::MaybeUninit, ops::Range};
+use std::{fmt, mem::MaybeUninit, ops::Range};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{
@@ -18,7 +18,7 @@ const MAX_LEN: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Fields,
     pub(super) framing: Framing,
     /// Whether the connection may serve another request after the body.
     pub(super) is_kept: bool,
@@ -35,29 +35,29 @@ pub(super) enum Framing {
     Close,
 }
 
+/// The headers of an answer, as they came. Few of them are asked for, each once: to look through the text for those
+/// takes less than to sort all of them into a map.
+pub struct Fields {
+    text: Bytes,
+    places: Vec<Place>,
+}
+
+/// Where in the text a header is.
+#[derive(Clone, Copy)]
+struct Place {
+    name: Part,
+    value: Part,
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    start: u32,
+    len: u32,
+}
+
 /// Takes a head from the front of the buffer; `None` while it is incomplete. Interim answers (1xx) are dropped.
 pub(super) fn parse(buffer: &mut BytesMut, is_head: bool) -> Result<Option<Head>, FetchError> {
     loop {
-        let Some(lines) = Lines::parse(buffer)? else { return Ok(None) };
-        let head = buffer.split_to(lines.len).freeze();
-        match lines.status.as_u16() {
-            101 => return Err(FetchError::Malformed("it switches protocols unasked")),
-            100..=199 => {}
-            _ => return lines.read(&head, is_head).map(Some),
-        }
-    }
-}
-
-/// Where in the buffer the parts of a head are.
-struct Lines {
-    len: usize,
-    status: StatusCode,
-    is_1_1: bool,
-    headers: Vec<(Range<usize>, Range<usize>)>,
-}
-
-impl Lines {
-    fn parse(buffer: &[u8]) -> Result<Option<Self>, FetchError> {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
@@ -70,48 +70,98 @@ impl Lines {
             Err(_) => return Err(FetchError::Malformed("its head cannot be read")),
         };
         let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
-        let place = |header: &httparse::Header<'_>| {
-            (range(buffer, header.name.as_bytes()), range(buffer, header.value))
-        };
-        Ok(Some(Self {
-            len,
-            status: status.ok_or(FetchError::Malformed("its status"))?,
-            is_1_1: response.version == Some(1),
-            headers: response.headers.iter().map(place).collect(),
-        }))
-    }
-
-    /// The values share the memory of the head.
-    fn read(self, head: &Bytes, is_head: bool) -> Result<Head, FetchError> {
-        let mut headers = HeaderMap::with_capacity(self.headers.len());
-        for (name, value) in self.headers {
-            let name = head.get(name).and_then(|name| HeaderName::from_bytes(name).ok());
-            let value = HeaderValue::from_maybe_shared(head.slice(value)).ok();
-            let (name, value) = name.zip(value).ok_or(FetchError::Malformed("a header of it"))?;
-            headers.append(name, value);
+        let status = status.ok_or(FetchError::Malformed("its status"))?;
+        match status.as_u16() {
+            101 => return Err(FetchError::Malformed("it switches protocols unasked")),
+            100..=199 => buffer.advance(len),
+            _ => {
+                let framing = framing(status, response.headers, is_head)?;
+                let is_closing = values(response.headers, &CONNECTION).any(|value| has_token(value, "close"));
+                let is_1_1 = response.version == Some(1);
+                let places = response.headers.iter().map(|header| Place::of(header, buffer)).collect();
+                return Ok(Some(Head {
+                    status,
+                    headers: Fields { places, text: buffer.split_to(len).freeze() },
+                    framing,
+                    is_kept: is_1_1 && !is_closing && matches!(framing, Framing::Length(_)),
+                }));
+            }
         }
-        let framing = framing(self.status, &headers, is_head)?;
-        let is_closing = headers.get_all(CONNECTION).iter().any(|value| has_token(value, "close"));
-        Ok(Head {
-            status: self.status,
-            framing,
-            is_kept: self.is_1_1 && !is_closing && matches!(framing, Framing::Length(_)),
-            headers,
-        })
     }
 }
 
-/// Where a part of the whole begins and ends.
-fn range(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
+impl Fields {
+    /// The first value of this name.
+    pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.find(name).map(|place| self.part(place.value))
+    }
+
+    /// The first value of this name; it shares the memory of the head.
+    pub fn value(&self, name: &HeaderName) -> Option<HeaderValue> {
+        let place = self.find(name)?;
+        HeaderValue::from_maybe_shared(self.text.slice(place.value.range())).ok()
+    }
+
+    /// All of them.
+    pub fn to_map(&self) -> HeaderMap {
+        let read = |place: &Place| {
+            let name = HeaderName::from_bytes(self.part(place.name)).ok()?;
+            Some((name, HeaderValue::from_bytes(self.part(place.value)).ok()?))
+        };
+        let mut map = HeaderMap::with_capacity(self.places.len());
+        for (name, value) in self.places.iter().filter_map(read) {
+            map.append(name, value);
+        }
+        map
+    }
+
+    fn find(&self, name: &HeaderName) -> Option<&Place> {
+        let name = name.as_str().as_bytes();
+        // Most are told by the length of their names.
+        let mut places = self.places.iter().filter(|place| place.name.len as usize == name.len());
+        places.find(|place| self.part(place.name).eq_ignore_ascii_case(name))
+    }
+
+    fn part(&self, part: Part) -> &[u8] {
+        self.text.get(part.range()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fields").field("len", &self.places.len()).finish_non_exhaustive()
+    }
+}
+
+impl Place {
+    fn of(header: &httparse::Header<'_>, head: &[u8]) -> Self {
+        Self { name: Part::of(header.name.as_bytes(), head), value: Part::of(header.value, head) }
+    }
+}
+
+impl Part {
+    /// Heads end long before 4 GiB.
+    fn of(part: &[u8], head: &[u8]) -> Self {
+        let start = part.as_ptr().addr() - head.as_ptr().addr();
+        let whole = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { start: whole(start), len: whole(part.len()) }
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
 }
 
 /// RFC 9112 section 6.3. Where that lets a reader choose, the answer is refused.
-fn framing(status: StatusCode, headers: &HeaderMap, is_head: bool) -> Result<Framing, FetchError> {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+fn framing(
+    status: StatusCode,
+    headers: &[httparse::Header<'_>],
+    is_head: bool,
+) -> Result<Framing, FetchError> {
+    let mut lengths = values(headers, &CONTENT_LENGTH);
     let (length, another) = (lengths.next(), lengths.next());
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = values(headers, &TRANSFER_ENCODING);
     let (coding, another_coding) = (codings.next(), codings.next());
     if another.is_some() || another_coding.is_some() || length.is_some() && coding.is_some() {
         return Err(FetchError::Ambiguous("it says more than once how long its body is"));
@@ -120,13 +170,17 @@ fn framing(status: StatusCode, headers: &HeaderMap, is_head: bool) -> Result<Fra
         return Ok(Framing::Length(0));
     }
     match (length, coding) {
-        (Some(length), _) => decimal(length.as_bytes())
+        (Some(length), _) => decimal(length)
             .map(Framing::Length)
             .ok_or(FetchError::Ambiguous("its Content-Length is no number")),
-        (None, Some(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+        (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
         (None, Some(_)) => Err(FetchError::Ambiguous("its Transfer-Encoding is not chunked")),
         (None, None) => Ok(Framing::Close),
     }
+}
+
+fn values<'a>(headers: &'a [httparse::Header<'_>], name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name.as_str())).map(|header| header.value)
 }
 
 /// Digits and nothing else: `parse` would take a sign.
@@ -135,8 +189,8 @@ fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok().filter(|_| is_plain)?.parse().ok()
 }
 
-fn has_token(value: &HeaderValue, token: &str) -> bool {
-    value.to_str().is_ok_and(|list| list.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
+fn has_token(list: &[u8], token: &str) -> bool {
+    list.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// The size of the next chunk, taken with its line (RFC 9112 section 7.1); `None` while it is incomplete.
@@ -244,7 +298,23 @@ mod tests {
     fn what_follows_the_head_stays() {
         let mut buffer = BytesMut::from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"a\"\r\n\r\nhello");
         let head = parse(&mut buffer, false).unwrap().unwrap();
-        assert_eq!(head.headers[http::header::ETAG], "\"a\"");
+        assert_eq!(head.headers.value(&http::header::ETAG).unwrap(), "\"a\"");
         assert_eq!(&buffer[..], b"hello");
+    }
+
+    #[test]
+    fn headers_are_found_whatever_their_letters() {
+        let text =
+            "HTTP/1.1 200 OK\r\nCONTENT-length: 0\r\nx-a:\r\nX-A: two\r\nx-amz-meta-name: gr\u{fc}n \r\n\r\n";
+        let headers = head(text, false).unwrap().headers;
+        let of = |name: &'static str| HeaderName::from_static(name);
+        assert_eq!(headers.get(&of("content-length")), Some(&b"0"[..]));
+        assert_eq!(headers.get(&of("x-a")), Some(&b""[..]));
+        assert_eq!(headers.get(&of("x-amz-meta-name")), Some("gr\u{fc}n".as_bytes()));
+        assert_eq!(headers.value(&of("x-amz-meta-name")).unwrap().as_bytes(), "gr\u{fc}n".as_bytes());
+        assert_eq!(headers.get(&of("x-amz-meta")), None);
+        let map = headers.to_map();
+        assert_eq!(map.get_all("x-a").iter().collect::<Vec<_>>(), ["", "two"]);
+        assert_eq!((map.len(), map["content-length"].as_bytes()), (4, &b"0"[..]));
     }
 }

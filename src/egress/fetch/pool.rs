@@ -44,12 +44,12 @@ impl Pool {
     }
 
     /// The connection that was used last: the others are then let go when there is less to do.
-    pub(super) fn take(&self, origin: &str, cx: &mut Context<'_>) -> Option<Box<Connection>> {
+    pub(super) fn take(&self, origin: &str, now: Instant, cx: &mut Context<'_>) -> Option<Box<Connection>> {
         let thread = thread::current().id();
         loop {
             let idle = self.lock().by_thread.get_mut(&thread)?.get_mut(origin)?.pop_back()?;
             let Idle { mut connection, since } = idle;
-            if since.elapsed() < self.idle_timeout && connection.is_quiet(cx) {
+            if now.saturating_duration_since(since) < self.idle_timeout && connection.is_quiet(cx) {
                 return Some(connection);
             }
         }
