@@ -228,8 +228,8 @@ impl Gateway {
         };
         tally.record.content_range = delivery.content_range();
         let cookie = admitted.cookie(state, peer, route, (request.headers(), now));
-        // Nobody reads the headers of the request any more: the map serves for those of the answer, and HTTP then keeps it
-        // for the next request.
+        // Nobody reads the headers of the request any more: the map serves for those of the answer, and HTTP/1 then
+        // keeps it for the next request.
         let mut response = response::respond(&located, delivery, mem::take(request.headers_mut()));
         if let Some(cookie) = cookie {
             response.headers_mut().insert(header::SET_COOKIE, cookie);

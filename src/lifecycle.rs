@@ -14,7 +14,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The two steps of the end. Hard implies soft: whoever waits for both need not look at the second before the first came.
+/// The two steps of the end. Hard implies soft, which `default` sees to: whoever waits for both need not look at the second
+/// before the first came.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     /// Begin nothing new, finish what is in flight.

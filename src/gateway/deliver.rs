@@ -125,7 +125,8 @@ impl Deliverer {
             return Ok(facts);
         }
         let meta = located.storage.connection.head(&located.object.key).await?;
-        let content_type = content_type(&meta, &located.object.key).to_str().unwrap_or_default().into();
+        let content_type =
+            content_type(meta.content_type.clone(), &located.object.key).to_str().unwrap_or_default().into();
         let facts = Arc::new(ObjectFacts { size: meta.size, content_type });
         self.facts.insert(id, Arc::clone(&facts));
         Ok(facts)
@@ -135,8 +136,8 @@ impl Deliverer {
 /// Reads the object from S3 as the request's method, range and conditions ask.
 pub async fn stream(located: &Located<'_>, method: &Method, headers: &HeaderMap) -> Result<Delivery, Error> {
     let range = match Asked::parse(method, headers) {
-        Ok(range) => range,
-        Err(asked) => return Box::pin(asked.read_unchanged(located)).await,
+        Asked::Plain(range) => range,
+        Asked::More(more) => return Box::pin(more.read_unchanged(located)).await,
     };
     let connection = &located.storage.connection;
     let key = &located.object.key;
@@ -154,8 +155,16 @@ pub async fn stream(located: &Located<'_>, method: &Method, headers: &HeaderMap)
     }
 }
 
-/// What the client asks beyond a plain GET. Boxed, so that the future of a plain one has no room for it.
-struct Asked<'a> {
+/// What the client asks for.
+enum Asked<'a> {
+    /// The object or one range of it, whatever they are now.
+    Plain(Option<ByteRange>),
+    /// Boxed, so that the future of a plain GET has no room for it.
+    More(Box<More<'a>>),
+}
+
+/// What the client asks beyond a plain GET.
+struct More<'a> {
     method: &'a Method,
     range: RangeRequest,
     conditions: Conditions,
@@ -163,20 +172,21 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The range of a plain GET, or what is asked beyond it.
-    fn parse(method: &'a Method, headers: &HeaderMap) -> Result<Option<ByteRange>, Box<Self>> {
+    fn parse(method: &'a Method, headers: &HeaderMap) -> Self {
         // Range is defined for GET alone (RFC 9110 section 14.2).
         let range = if method == Method::GET { RangeRequest::parse(headers) } else { RangeRequest::Whole };
         let conditions = Conditions::parse(headers);
         let if_range = IfRange::parse(headers).filter(|_| !matches!(range, RangeRequest::Whole));
         let plain = method == Method::GET && conditions.is_empty() && if_range.is_none();
         match range {
-            RangeRequest::Whole if plain => Ok(None),
-            RangeRequest::One(range) if plain => Ok(Some(range)),
-            range => Err(Box::new(Self { method, range, conditions, if_range })),
+            RangeRequest::Whole if plain => Self::Plain(None),
+            RangeRequest::One(range) if plain => Self::Plain(Some(range)),
+            range => Self::More(Box::new(More { method, range, conditions, if_range })),
         }
     }
+}
 
+impl More<'_> {
     async fn read_unchanged(&self, located: &Located<'_>) -> Result<Delivery, Error> {
         for _ in 0..READS_OF_A_CHANGING_OBJECT {
             match self.read(located).await {
@@ -244,7 +254,7 @@ fn several(
     ranges: Vec<Range<u64>>,
 ) -> Delivery {
     let key = located.object.key.clone();
-    let content_type = content_type(&meta, &key);
+    let content_type = content_type(meta.content_type.clone(), &key);
     let source = Source { connection: located.storage.connection.clone(), key, etag, size: meta.size };
     let body = MultipartBody::new(source, ranges, content_type.to_str().unwrap_or(OCTET_STREAM));
     Delivery::Ranges(meta, Box::new(body))

@@ -22,37 +22,41 @@ use crate::{
     s3,
 };
 
-/// The answer to a delivery. Its headers take the place of those in `map`.
+/// The answer to a delivery. Its headers take the place of those in `map`, unless that is so large that an idle connection
+/// should not keep it.
 pub fn respond(located: &Located<'_>, delivery: Delivery, mut map: HeaderMap) -> Response<Body> {
+    if map.capacity() > MAX_KEPT {
+        map = HeaderMap::new();
+    }
     map.clear();
     let storage = located.storage;
     let key = &located.object.key;
     match delivery {
         Delivery::Redirect(url) => redirect(&url, map),
-        Delivery::NotModified(meta) => {
+        Delivery::NotModified(mut meta) => {
             let mut response = answer(StatusCode::NOT_MODIFIED, Body::Empty, map);
-            validators(response.headers_mut(), &meta);
+            validators(response.headers_mut(), &mut meta);
             caching(response.headers_mut(), storage);
             response
         }
-        Delivery::Head(meta) => {
-            let mut response = media(StatusCode::OK, map, &meta, (storage, key));
+        Delivery::Head(mut meta) => {
+            let mut response = media(StatusCode::OK, map, &mut meta, (storage, key));
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(meta.size));
             response
         }
-        Delivery::Object(object) => {
+        Delivery::Object(mut object) => {
             let partial = object.meta.content_range.as_ref().map(ToString::to_string);
             let status = if partial.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-            let mut response = media(status, map, &object.meta, (storage, key));
+            let mut response = media(status, map, &mut object.meta, (storage, key));
             *response.body_mut() = Body::Object(object);
             if let Some(value) = partial.and_then(|text| HeaderValue::try_from(text).ok()) {
                 response.headers_mut().insert(header::CONTENT_RANGE, value);
             }
             response
         }
-        Delivery::Ranges(meta, body) => {
+        Delivery::Ranges(mut meta, body) => {
             let content_type = HeaderValue::try_from(body.content_type());
-            let mut response = media(StatusCode::PARTIAL_CONTENT, map, &meta, (storage, key));
+            let mut response = media(StatusCode::PARTIAL_CONTENT, map, &mut meta, (storage, key));
             *response.body_mut() = Body::Multipart(body);
             if let Ok(content_type) = content_type {
                 response.headers_mut().insert(header::CONTENT_TYPE, content_type);
@@ -108,10 +112,9 @@ pub fn identify(headers: &mut HeaderMap, request_id: &HeaderValue) {
 }
 
 /// The media type as it is sent: S3's, or by the key's extension where S3's says nothing.
-pub fn content_type(meta: &s3::ObjectMeta, key: &ObjectKey) -> HeaderValue {
-    let stored =
-        meta.content_type.as_ref().filter(|value| value.to_str().is_ok_and(|text| !is_unspecific(text)));
-    stored.cloned().unwrap_or_else(|| HeaderValue::from_static(guess_media_type(key).unwrap_or(OCTET_STREAM)))
+pub fn content_type(stored: Option<HeaderValue>, key: &ObjectKey) -> HeaderValue {
+    let stored = stored.filter(|value| value.to_str().is_ok_and(|text| !is_unspecific(text)));
+    stored.unwrap_or_else(|| HeaderValue::from_static(guess_media_type(key).unwrap_or(OCTET_STREAM)))
 }
 
 fn redirect(url: &s3::PresignedUrl, map: HeaderMap) -> Response<Body> {
@@ -122,24 +125,25 @@ fn redirect(url: &s3::PresignedUrl, map: HeaderMap) -> Response<Body> {
     response
 }
 
+/// Takes the values out of `meta`: they share the memory of the first piece, and would hold it as long as a stream lasts.
 fn media(
     status: StatusCode,
     map: HeaderMap,
-    meta: &s3::ObjectMeta,
+    meta: &mut s3::ObjectMeta,
     (storage, key): (&Storage, &ObjectKey),
 ) -> Response<Body> {
     let mut response = answer(status, Body::Empty, map);
     let headers = response.headers_mut();
     validators(headers, meta);
     caching(headers, storage);
-    let content_type = content_type(meta, key);
+    let content_type = content_type(meta.content_type.take(), key);
     if content_type.to_str().is_ok_and(is_active_document) {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     }
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Some(encoding) = &meta.content_encoding {
-        headers.insert(header::CONTENT_ENCODING, encoding.clone());
+    if let Some(encoding) = meta.content_encoding.take() {
+        headers.insert(header::CONTENT_ENCODING, encoding);
     }
     let disposition = content_disposition(storage.disposition, key);
     if let Some(value) = disposition.and_then(|text| HeaderValue::try_from(text).ok()) {
@@ -148,12 +152,12 @@ fn media(
     response
 }
 
-fn validators(headers: &mut HeaderMap, meta: &s3::ObjectMeta) {
+fn validators(headers: &mut HeaderMap, meta: &mut s3::ObjectMeta) {
     if let Some(etag) = meta.etag.as_ref().and_then(|etag| HeaderValue::from_str(etag.as_str()).ok()) {
         headers.insert(header::ETAG, etag);
     }
-    if let Some(last_modified) = &meta.last_modified {
-        headers.insert(header::LAST_MODIFIED, last_modified.header.clone());
+    if let Some(last_modified) = meta.last_modified.take() {
+        headers.insert(header::LAST_MODIFIED, last_modified.header);
     }
 }
 
@@ -198,6 +202,8 @@ fn challenge(error: &Error) -> HeaderValue {
 
 /// What an answer with media has, with the id and the headers of CORS.
 const HEADERS: usize = 20;
+/// More headers than browsers send.
+const MAX_KEPT: usize = 64;
 
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 

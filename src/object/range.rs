@@ -73,8 +73,8 @@ impl ByteRange {
     }
 
     /// The `Range` header that asks for exactly this range.
-    pub fn to_header(self) -> HeaderValue {
-        header(format!("bytes={self}"))
+    pub fn to_header(self) -> String {
+        format!("bytes={self}")
     }
 
     /// Parses one member of a range set; positions beyond [`MAX_POSITION`] are cut to it.

@@ -63,7 +63,8 @@ impl Inner {
         };
         if matches!((&answer, connections), (Err(error), Connections::Kept) if error.is_dead_connection()) {
             self.metrics.replayed.inc();
-            answer = fetcher.fetch_freshly(origin, &ask).await;
+            let again = Ask { at: Instant::now(), ..ask };
+            answer = Box::pin(fetcher.fetch_freshly(origin, &again)).await;
         }
         let answer = answer.map_err(|error| match error {
             FetchError::Silent => Error::FirstByteTimeout,
@@ -85,7 +86,7 @@ impl Inner {
             signer.sign(&unsigned, now, |name, value| headers.put(name, value));
             headers.put("user-agent", &[AGENT]);
             if let Some(range) = question.range {
-                headers.put("range", &["bytes=", &range.to_string()]);
+                headers.put("range", &[&range.to_header()]);
             }
             if let Some(etag) = question.if_match {
                 headers.put("if-match", &[etag.as_str()]);

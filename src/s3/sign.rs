@@ -148,11 +148,18 @@ impl Signer {
         put("host", &[host]);
         put("x-amz-content-sha256", &[EMPTY_SHA256]);
         put("x-amz-date", &[stamp]);
-        let credential = [ALGORITHM, " Credential=", id, "/", scope];
-        put(
-            "authorization",
-            &[&credential[..], &[", SignedHeaders=", signed, ", Signature=", signature]].concat(),
-        );
+        let value = [
+            ALGORITHM,
+            " Credential=",
+            id,
+            "/",
+            scope,
+            ", SignedHeaders=",
+            signed,
+            ", Signature=",
+            signature,
+        ];
+        put("authorization", &value);
         if let Some(token) = token {
             put("x-amz-security-token", &[token]);
         }

@@ -79,8 +79,8 @@ impl Store {
         self.0.accepted.subscribe()
     }
 
-    /// Claims objects of a target that are due, the longest due first. None of a target that was edited since this
-    /// revision of it was read: they would go where they no longer should.
+    /// Claims objects of a target that are due, the longest due first. None of a target that was edited or hidden since
+    /// this revision of it was read: they would go where they no longer should.
     pub async fn claim_due(
         &self,
         (storage, revision): (StorageId, i64),
@@ -144,8 +144,9 @@ impl Store {
         rows.into_iter().map(Due::read).collect()
     }
 
-    /// Keeps what came of claims, in one transaction. One that was lost meanwhile is left alone.
-    pub async fn settle(&self, settled: &[(Due, Delivered)]) -> Result<(), Error> {
+    /// Keeps what came of claims, in one transaction. One that was lost meanwhile is left alone. What was written by another
+    /// revision of the target than its present one is due again: it may be at a place that is no longer the target's.
+    pub async fn settle(&self, revision: i64, settled: &[(Due, Delivered)]) -> Result<(), Error> {
         let mut settled: Vec<&(Due, Delivered)> = settled.iter().collect();
         // Rows are locked in the order in which they are made due.
         settled.sort_by(|(a, _), (b, _)| (a.unit.as_str(), &a.item).cmp(&(b.unit.as_str(), &b.item)));
@@ -153,21 +154,28 @@ impl Store {
         self.bounded(async {
             let mut tx = self.0.pool.begin().await?;
             for (due, delivered) in settled {
-                self.settle_one(&mut tx, due, delivered).await?;
+                self.settle_one(&mut tx, revision, due, delivered).await?;
             }
             Ok(tx.commit().await?)
         })
         .await
     }
 
-    async fn settle_one(&self, tx: &mut Tx, due: &Due, delivered: &Delivered) -> Result<(), Error> {
+    async fn settle_one(
+        &self,
+        tx: &mut Tx,
+        known: i64,
+        due: &Due,
+        delivered: &Delivered,
+    ) -> Result<(), Error> {
         let (id, claim) = due.claim;
         let now = self.now();
         on!(tx, tx => {
             let query = match delivered {
                 Delivered::Done { object } => {
                     let (key, hash) = object.clone().unzip();
-                    sqlx::query(DONE).bind(id).bind(claim).bind(now).bind(due.wanted).bind(key).bind(hash)
+                    let query = sqlx::query(DONE).bind(id).bind(claim).bind(now).bind(due.wanted);
+                    query.bind(key).bind(hash).bind(known)
                 }
                 Delivered::Later { wait, reason } => {
                     let then = now + length(*wait);
@@ -178,7 +186,11 @@ impl Store {
                     query.bind(*revision).bind(without_nul(reason))
                 }
                 Delivered::Untried => sqlx::query(UNTRIED).bind(id).bind(claim),
-                Delivered::Moot => sqlx::query(MOOT).bind(id).bind(claim),
+                Delivered::Moot => {
+                    sqlx::query(MOOT).bind(id).bind(claim).bind(known).execute(&mut **tx).await?;
+                    // Where it is still there.
+                    sqlx::query(UNTRIED).bind(id).bind(claim)
+                }
             };
             query.execute(&mut **tx).await.map(drop)
         })?;
@@ -255,7 +267,7 @@ macro_rules! free_and_due {
     () => {
         "SELECT id FROM outbox WHERE storage = $1 AND state = 'due' AND due_at <= $2 \
          AND (lease_until IS NULL OR lease_until < $2) \
-         AND (SELECT revision FROM storages WHERE id = $1) = $6 ORDER BY due_at LIMIT $5"
+         AND (SELECT revision FROM storages WHERE id = $1 AND NOT absent) = $6 ORDER BY due_at LIMIT $5"
     };
 }
 const CLAIM_SQLITE: &str = claim!(concat!("id IN (", free_and_due!(), ")"));
@@ -289,7 +301,8 @@ macro_rules! of_claim {
     };
 }
 const DONE: &str = of_claim!(
-    ", state = CASE WHEN wanted = $4 THEN 'done' ELSE 'due' END, due_at = $3, waiting_since = $3, attempts = 0, \
+    ", state = CASE WHEN wanted = $4 AND $7 = (SELECT revision FROM storages WHERE storages.id = outbox.storage) \
+     THEN 'done' ELSE 'due' END, due_at = $3, waiting_since = $3, attempts = 0, \
      reason = NULL, key = $5, hash = $6, written_at = $3"
 );
 const LATER: &str = of_claim!(
@@ -300,7 +313,8 @@ const DEAD: &str = of_claim!(
      revision = $5, reason = $6"
 );
 const UNTRIED: &str = of_claim!("");
-const MOOT: &str = "DELETE FROM outbox WHERE id = $1 AND claims = $2";
+const MOOT: &str = "DELETE FROM outbox WHERE id = $1 AND claims = $2 \
+                    AND $3 = (SELECT revision FROM storages WHERE storages.id = outbox.storage)";
 const RENEW: &str = "UPDATE outbox SET lease_until = $2 WHERE claimed_by = $1 AND lease_until >= $3";
 const FREE: &str = "UPDATE outbox SET claimed_by = NULL, lease_until = NULL \
                     WHERE claimed_by IS NOT NULL AND $1 = '' AND $2 = $3";

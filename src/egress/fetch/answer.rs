@@ -102,7 +102,7 @@ impl Fields {
         HeaderValue::from_maybe_shared(self.text.slice(place.value.range())).ok()
     }
 
-    /// All of them.
+    /// All of them that the map takes, which are all that are read.
     pub fn to_map(&self) -> HeaderMap {
         let read = |place: &Place| {
             let name = HeaderName::from_bytes(self.part(place.name)).ok()?;

@@ -123,7 +123,7 @@ impl Target {
         let written = join_all(written).await;
         let settled: Vec<(Due, Delivered)> =
             written.iter().map(|(due, attempt)| (due.clone(), attempt.delivered.clone())).collect();
-        self.store.settle(&settled).await?;
+        self.store.settle(self.storage.revision, &settled).await?;
         Ok(written)
     }
 }

@@ -197,7 +197,7 @@ impl Writer {
         if self.ended.is_empty() {
             return;
         }
-        let settled = self.exporter.store.settle(&self.ended).await;
+        let settled = self.exporter.store.settle(self.storage.revision, &self.ended).await;
         if said(settled, "keep what was written").is_some() {
             self.ended.clear();
         } else {

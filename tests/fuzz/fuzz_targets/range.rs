@@ -28,7 +28,7 @@ fuzz_target!(|input: (u64, &[u8])| {
 
 fn check(asked: &[ByteRange], size: u64) {
     for range in asked {
-        let headers = HeaderMap::from_iter([(RANGE, range.to_header())]);
+        let headers = HeaderMap::from_iter([(RANGE, HeaderValue::try_from(range.to_header()).unwrap())]);
         assert_eq!(RangeRequest::parse(&headers), RangeRequest::One(*range));
     }
     let ranges: Vec<_> = asked.iter().filter_map(|range| range.within(size).ok()).collect();

@@ -38,7 +38,7 @@ async fn what_waited_for_somebody_is_due_again(store: &Store) {
     let due = store.claim_due((storage, revision), "a", HOUR, 10).await.unwrap();
     let done = Delivered::Done { object: Some(("k".into(), "h".into())) };
     let settled: Vec<_> = due.into_iter().map(|due| (due, done.clone())).collect();
-    store.settle(&settled).await.unwrap();
+    store.settle(revision, &settled).await.unwrap();
     for item in ["fo1", "fo1", "fo2"] {
         let person = if item == "fo1" { "911" } else { "912" };
         store.await_person(person, storage, (Unit::Annotation, item)).await.unwrap();

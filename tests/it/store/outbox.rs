@@ -130,16 +130,26 @@ async fn a_claim_keeps_others_off_and_ends_with_its_lease(store: &Store) {
     remove(store, &[storage]).await;
 }
 
-/// What was accepted after the edit went to the old place, where a gateway had not heard of the edit.
+/// What was accepted after the edit went to the old place alone, where a gateway had not heard of the edit, and where a claim
+/// or an export was under way.
 async fn a_target_that_was_edited_is_claimed_by_who_knows_the_edit_alone(store: &Store) {
     let storage = target(store, Some("edited"), "annotation").await;
     let before = store.storage(storage).await.unwrap().unwrap();
+    accept(store, &[of_project("e2", "edited"), of_project("e3", "edited")]).await;
+    let held = claim(store, storage, "a", HOUR).await;
     let edited = store.update_storage(&before).await.unwrap();
     assert_ne!(before.revision, edited.revision);
     accept(store, &[of_project("e1", "edited")]).await;
     let claim = async |revision| store.claim_due((storage, revision), "a", HOUR, 10).await.unwrap();
     assert_eq!(items(&claim(before.revision).await), [""; 0]);
     assert_eq!(items(&claim(edited.revision).await), ["annotation e1"]);
+    settle(store, &held[0], done("old.json")).await;
+    settle(store, &held[1], Delivered::Moot).await;
+    let again = claim(edited.revision).await;
+    assert_eq!(items(&again), ["annotation e2", "annotation e3"], "at the new place they are not");
+    let settled = [(again[0].clone(), done("new.json")), (again[1].clone(), Delivered::Moot)];
+    store.settle(edited.revision, &settled).await.unwrap();
+    assert_eq!(items(&claim(edited.revision).await), [""; 0]);
     remove(store, &[storage]).await;
 }
 
@@ -233,8 +243,9 @@ async fn claim(store: &Store, storage: StorageId, who: &str, lease: Duration) ->
     due
 }
 
+/// By who knows the target as it was made.
 async fn settle(store: &Store, due: &Due, delivered: Delivered) {
-    store.settle(&[(due.clone(), delivered)]).await.unwrap();
+    store.settle(MADE, &[(due.clone(), delivered)]).await.unwrap();
 }
 
 async fn target(store: &Store, project: Option<&str>, layout: &str) -> StorageId {
@@ -295,3 +306,5 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 const HOUR: Duration = Duration::from_hours(1);
+/// The revision of a storage that nobody edited.
+const MADE: i64 = 1;
