@@ -16,7 +16,6 @@ events {{ worker_connections 16384; }}
 http {{
     access_log off;
     sendfile on;
-    tcp_nopush on;
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
     types {{ image/jpeg jpg; video/mp4 mp4; }}
