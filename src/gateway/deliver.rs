@@ -141,6 +141,7 @@ pub async fn stream(located: &Located<'_>, method: &Method, headers: &HeaderMap)
     };
     let connection = &located.storage.connection;
     let key = &located.object.key;
+    // Apart from what is done about the error, so that no object is held over that wait.
     let error = match connection.get(key, s3::GetOptions { range, if_match: None }).await {
         Ok(found) => return Ok(object(found)),
         Err(error) => error,
@@ -187,6 +188,7 @@ impl<'a> Asked<'a> {
 }
 
 impl More<'_> {
+    /// Reads anew while the object changes in between.
     async fn read_unchanged(&self, located: &Located<'_>) -> Result<Delivery, Error> {
         for _ in 0..READS_OF_A_CHANGING_OBJECT {
             match self.read(located).await {

@@ -291,8 +291,14 @@ const ADD_POSTGRES: &str = "INSERT INTO outbox (storage, unit, item, state, due_
                             SELECT $1, $3, n.item, 'due', $2, $2 FROM UNNEST($4::text[]) AS n(item) ORDER BY n.item \
                             ON CONFLICT DO NOTHING";
 
+/// Whether a revision, as bound, is the present one of the row's target.
+macro_rules! is_present {
+    ($revision:literal) => {
+        concat!($revision, " = (SELECT revision FROM storages WHERE storages.id = outbox.storage)")
+    };
+}
 macro_rules! of_claim {
-    ($set:literal) => {
+    ($set:expr) => {
         concat!(
             "UPDATE outbox SET claimed_by = NULL, lease_until = NULL",
             $set,
@@ -300,11 +306,12 @@ macro_rules! of_claim {
         )
     };
 }
-const DONE: &str = of_claim!(
-    ", state = CASE WHEN wanted = $4 AND $7 = (SELECT revision FROM storages WHERE storages.id = outbox.storage) \
-     THEN 'done' ELSE 'due' END, due_at = $3, waiting_since = $3, attempts = 0, \
-     reason = NULL, key = $5, hash = $6, written_at = $3"
-);
+const DONE: &str = of_claim!(concat!(
+    ", state = CASE WHEN wanted = $4 AND ",
+    is_present!("$7"),
+    " THEN 'done' ELSE 'due' END, due_at = $3, waiting_since = $3, attempts = 0, reason = NULL, key = $5, hash = $6, \
+     written_at = $3"
+));
 const LATER: &str = of_claim!(
     ", state = 'due', due_at = CASE WHEN wanted = $4 THEN $5 ELSE $3 END, attempts = attempts + 1, reason = $6"
 );
@@ -313,8 +320,7 @@ const DEAD: &str = of_claim!(
      revision = $5, reason = $6"
 );
 const UNTRIED: &str = of_claim!("");
-const MOOT: &str = "DELETE FROM outbox WHERE id = $1 AND claims = $2 \
-                    AND $3 = (SELECT revision FROM storages WHERE storages.id = outbox.storage)";
+const MOOT: &str = concat!("DELETE FROM outbox WHERE id = $1 AND claims = $2 AND ", is_present!("$3"));
 const RENEW: &str = "UPDATE outbox SET lease_until = $2 WHERE claimed_by = $1 AND lease_until >= $3";
 const FREE: &str = "UPDATE outbox SET claimed_by = NULL, lease_until = NULL \
                     WHERE claimed_by IS NOT NULL AND $1 = '' AND $2 = $3";

@@ -39,20 +39,8 @@ pub(super) enum Framing {
 /// takes less than to sort all of them into a map.
 pub struct Fields {
     text: Bytes,
-    places: Vec<Place>,
-}
-
-/// Where in the text a header is.
-#[derive(Clone, Copy)]
-struct Place {
-    name: Part,
-    value: Part,
-}
-
-#[derive(Clone, Copy)]
-struct Part {
-    start: u32,
-    len: u32,
+    /// Where in it the names and values are.
+    places: Vec<(Range<usize>, Range<usize>)>,
 }
 
 /// Takes a head from the front of the buffer; `None` while it is incomplete. Interim answers (1xx) are dropped.
@@ -78,7 +66,10 @@ pub(super) fn parse(buffer: &mut BytesMut, is_head: bool) -> Result<Option<Head>
                 let framing = framing(status, response.headers, is_head)?;
                 let is_closing = values(response.headers, &CONNECTION).any(|value| has_token(value, "close"));
                 let is_1_1 = response.version == Some(1);
-                let places = response.headers.iter().map(|header| Place::of(header, buffer)).collect();
+                let place = |header: &httparse::Header<'_>| {
+                    (range(buffer, header.name.as_bytes()), range(buffer, header.value))
+                };
+                let places = response.headers.iter().map(place).collect();
                 return Ok(Some(Head {
                     status,
                     headers: Fields { places, text: buffer.split_to(len).freeze() },
@@ -93,20 +84,19 @@ pub(super) fn parse(buffer: &mut BytesMut, is_head: bool) -> Result<Option<Head>
 impl Fields {
     /// The first value of this name.
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
-        self.find(name).map(|place| self.part(place.value))
+        self.text.get(self.find(name)?)
     }
 
     /// The first value of this name; it shares the memory of the head.
     pub fn value(&self, name: &HeaderName) -> Option<HeaderValue> {
-        let place = self.find(name)?;
-        HeaderValue::from_maybe_shared(self.text.slice(place.value.range())).ok()
+        HeaderValue::from_maybe_shared(self.text.slice(self.find(name)?)).ok()
     }
 
     /// All of them that the map takes, which are all that are read.
     pub fn to_map(&self) -> HeaderMap {
-        let read = |place: &Place| {
-            let name = HeaderName::from_bytes(self.part(place.name)).ok()?;
-            Some((name, HeaderValue::from_bytes(self.part(place.value)).ok()?))
+        let read = |(name, value): &(Range<usize>, Range<usize>)| {
+            let name = HeaderName::from_bytes(self.text.get(name.clone())?).ok()?;
+            Some((name, HeaderValue::from_bytes(self.text.get(value.clone())?).ok()?))
         };
         let mut map = HeaderMap::with_capacity(self.places.len());
         for (name, value) in self.places.iter().filter_map(read) {
@@ -115,15 +105,15 @@ impl Fields {
         map
     }
 
-    fn find(&self, name: &HeaderName) -> Option<&Place> {
+    /// Where the first value of this name is.
+    fn find(&self, name: &HeaderName) -> Option<Range<usize>> {
         let name = name.as_str().as_bytes();
-        // Most are told by the length of their names.
-        let mut places = self.places.iter().filter(|place| place.name.len as usize == name.len());
-        places.find(|place| self.part(place.name).eq_ignore_ascii_case(name))
-    }
-
-    fn part(&self, part: Part) -> &[u8] {
-        self.text.get(part.range()).unwrap_or_default()
+        let is_it = |place: &Range<usize>| {
+            // Most are told by the length of their names.
+            place.len() == name.len()
+                && self.text.get(place.clone()).is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
+        self.places.iter().find(|(own, _)| is_it(own)).map(|(_, value)| value.clone())
     }
 }
 
@@ -133,24 +123,10 @@ impl fmt::Debug for Fields {
     }
 }
 
-impl Place {
-    fn of(header: &httparse::Header<'_>, head: &[u8]) -> Self {
-        Self { name: Part::of(header.name.as_bytes(), head), value: Part::of(header.value, head) }
-    }
-}
-
-impl Part {
-    /// Heads end long before 4 GiB.
-    fn of(part: &[u8], head: &[u8]) -> Self {
-        let start = part.as_ptr().addr() - head.as_ptr().addr();
-        let whole = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Self { start: whole(start), len: whole(part.len()) }
-    }
-
-    fn range(self) -> Range<usize> {
-        let start = self.start as usize;
-        start..start + self.len as usize
-    }
+/// Where a part of the whole begins and ends.
+fn range(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
 }
 
 /// RFC 9112 section 6.3. Where that lets a reader choose, the answer is refused.
