@@ -8,7 +8,8 @@ use mediagate::s3::{ListPage, ListRequest};
 fuzz_target!(|input: &[u8]| {
     let Some((&[cut, prefix], text)) = input.split_first_chunk::<2>() else { return };
     let prefix = if prefix % 2 == 0 { "" } else { "a/" };
-    let request = ListRequest { prefix, recursive: true, page_size: 1000, continuation: Some("t") };
+    let request =
+        ListRequest { prefix, recursive: true, page_size: 1000, continuation: Some("t"), start_after: None };
     read(text, &request);
     // A fuzzer seldom closes what it opens.
     let whole = [b"<ListBucketResult>", text, b"</ListBucketResult>"].concat();
