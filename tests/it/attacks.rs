@@ -48,6 +48,44 @@ async fn a_part_that_is_not_the_part_cuts_the_answer() {
     assert!(body.is_err(), "{:?}", body.unwrap().to_bytes());
 }
 
+/// An answer takes the place of the request's headers in memory, and of a request before it on the same connection.
+#[tokio::test]
+async fn no_header_of_a_request_comes_back() {
+    let s3 = S3Server::start().await;
+    s3.put("media", "a.txt", b"0123456789");
+    for gateway in [Gateway::streaming(&s3).await, Gateway::redirecting(&s3).await] {
+        // hyper takes up to a hundred.
+        for count in [1, 40, 90] {
+            let marks = |n| format!("x-mark-{n}: marked\r\ncookie: mark-{n}=marked\r\n");
+            let marks: String = (0..count).step_by(2).map(marks).collect();
+            for (method, key, more, want) in [
+                ("GET", "a.txt", "", &["200 OK", "303 See Other"][..]),
+                ("HEAD", "a.txt", "", &["200 OK", "303 See Other"]),
+                ("GET", "a.txt", "range: bytes=0-3\r\n", &["206 Partial Content", "303 See Other"]),
+                ("GET", "a.txt", "range: bytes=0-1,4-5\r\n", &["206 Partial Content", "303 See Other"]),
+                ("GET", "a.txt", "if-none-match: *\r\n", &["304 Not Modified", "303 See Other"]),
+                ("GET", "absent.txt", "", &["404 Not Found", "303 See Other"]),
+            ] {
+                let bearer = token();
+                let request = |more: &str| {
+                    format!(
+                        "{method} /media/media/{key} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {bearer}\r\n{more}\r\n"
+                    )
+                };
+                let requests =
+                    [request(&format!("{marks}{more}")), request(&format!("{more}connection: close\r\n"))];
+                let answers = raw(gateway.address, requests.concat().as_bytes()).await;
+                let found = want.iter().map(|want| answers.matches(&format!("HTTP/1.1 {want}\r\n")).count());
+                assert_eq!(found.sum::<usize>(), 2, "{method} {key} {more}: {answers}");
+                assert!(
+                    !answers.contains("mark") && !answers.contains(&bearer),
+                    "{method} {key} {more}: {answers}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_configuration_error_shows_no_secret() {
     const SECRET: &str = "4711081547110815";
