@@ -164,7 +164,7 @@ impl App {
     /// Loads `path` again when it, or a file it names, changes, or when a reload is asked for.
     pub fn watch(&self, path: PathBuf) {
         let life = &self.context.life;
-        let stopping = life.shutdown().soft;
+        let stopping = life.shutdown().soft().clone();
         let watch = Box::pin(reload::watch(Arc::clone(&self.context), path, life.reloads()));
         life.spawn(async move {
             stopping.run_until_cancelled(watch).await;
@@ -198,7 +198,7 @@ impl App {
         } = self;
         context.start(&context.generation.load());
         let follow = Arc::clone(&context).follow_store(context.store.watch(self.version), self.waiting);
-        let stopping = context.life.shutdown().soft;
+        let stopping = context.life.shutdown().soft().clone();
         context.life.spawn(async move {
             stopping.run_until_cancelled(follow).await;
         });
@@ -207,7 +207,8 @@ impl App {
         let after = Shutdown::default();
         let serve = Serve { listener: admin, control, shutdown: after.clone(), metrics: admin_metrics };
         let thread = control_thread.serve(serve)?;
-        let runs_ended = sidecar_thread::start(runner, exporter, follower, context.life.shutdown().soft)?;
+        let runs_ended =
+            sidecar_thread::start(runner, exporter, follower, context.life.shutdown().soft().clone())?;
         let gateway = Arc::clone(&context.gateway);
         // Asked for each connection: a proxy that a reload no longer trusts is believed by no door.
         let trusted = move |ip| gateway.state().trusted.trusts(ip);

@@ -14,14 +14,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The two steps of the end. Hard implies soft, which `default` sees to: whoever waits for both need not look at the second
-/// before the first came.
+/// The two steps of the end. Hard implies soft: whoever waits for both need not look at the second before the first came.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    /// Begin nothing new, finish what is in flight.
-    pub soft: CancellationToken,
-    /// Drop everything.
-    pub hard: CancellationToken,
+    /// A child of `hard`.
+    soft: CancellationToken,
+    hard: CancellationToken,
 }
 
 /// The life of the process: its end, its reloads, its background tasks.
@@ -40,6 +38,16 @@ enum Signal {
 }
 
 impl Shutdown {
+    /// Begin nothing new, finish what is in flight.
+    pub fn soft(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Drop everything.
+    pub fn hard(&self) -> &CancellationToken {
+        &self.hard
+    }
+
     /// Both steps at once.
     pub fn now(&self) {
         self.hard.cancel();

@@ -126,8 +126,8 @@ pub async fn serve<S, F, B>(
     tokio::select! {
         () = accepting => {}
         () = follow_certificate(certificate, &metrics) => {}
-        () = shutdown.soft.cancelled() => {}
-        () = shutdown.hard.cancelled() => {}
+        () = shutdown.soft().cancelled() => {}
+        () = shutdown.hard().cancelled() => {}
     }
     // Closed before the wait: the kernel refuses new connections at once.
     drop(socket);

@@ -236,7 +236,7 @@ impl sidecar::Host for Observed {
 impl Context {
     fn readiness(&self) -> Readiness {
         let mut unready = Vec::new();
-        if self.life.shutdown().soft.is_cancelled() {
+        if self.life.shutdown().soft().is_cancelled() {
             unready.push(Unready { what: "draining", name: None, hint: "the process is being stopped" });
         }
         let generation = self.generation.load();

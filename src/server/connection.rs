@@ -94,7 +94,7 @@ where
         let opening = open(wire, addr, &self.config, self.tls.as_ref(), &self.trusted);
         let opened = tokio::select! {
             opened = opening => opened,
-            () = self.shutdown.hard.cancelled() => Err(Outcome::Aborted),
+            () = self.shutdown.hard().cancelled() => Err(Outcome::Aborted),
             () = self.opening_grace() => Err(Outcome::Closed),
         };
         let opened = match opened {
@@ -118,7 +118,7 @@ where
     }
 
     async fn opening_grace(&self) {
-        self.shutdown.soft.cancelled().await;
+        self.shutdown.soft().cancelled().await;
         sleep(OPENING_GRACE).await;
     }
 }
@@ -179,7 +179,7 @@ impl<T> Shared<T> {
     async fn upgraded(&self, activity: &Activity) -> Outcome {
         tokio::select! {
             () = activity.ended() => Outcome::Closed,
-            () = self.shutdown.hard.cancelled() => {
+            () = self.shutdown.hard().cancelled() => {
                 activity.cut();
                 Outcome::Aborted
             }

@@ -56,8 +56,8 @@ impl Driver {
             activity,
             header_timeout: config.header_timeout,
             idle_timeout: if refused { REFUSED_IDLE } else { config.idle_timeout },
-            soft: shutdown.soft.child_token(),
-            hard: shutdown.hard.child_token(),
+            soft: shutdown.soft().child_token(),
+            hard: shutdown.hard().child_token(),
         }
     }
 
@@ -221,7 +221,7 @@ mod tests {
         activity.unsent(true);
         let steps = async {
             sleep(HEADER).await;
-            shutdown.soft.cancel();
+            shutdown.soft().cancel();
             sleep(IDLE * 2 + HEADER).await;
             activity.unsent(false);
         };
@@ -253,9 +253,9 @@ mod tests {
         let shutdown = Shutdown::default();
         let steps = async {
             sleep(HEADER).await;
-            shutdown.soft.cancel();
+            shutdown.soft().cancel();
             sleep(IDLE * 3).await;
-            shutdown.hard.cancel();
+            shutdown.hard().cancel();
         };
         let (ended, ()) = tokio::join!(drive(&activity, &shutdown), steps);
         assert_eq!(ended, (Outcome::Aborted, HEADER + IDLE * 3));

@@ -99,7 +99,7 @@ impl Server {
 
     /// The soft end, and how the connections ended: the outcomes that were counted.
     async fn stop(self) -> Vec<(String, u64)> {
-        self.shutdown.soft.cancel();
+        self.shutdown.soft().cancel();
         self.task.await.unwrap();
         outcomes(&self.registry)
     }

@@ -399,7 +399,7 @@ async fn a_shutdown_lets_the_body_finish() {
     let bearer = format!("Bearer {}", token());
     let mut answer = open(gateway.address, "GET", "/media/media/a", &[("authorization", &bearer)]).await;
     answer.body_mut().frame().await.unwrap().unwrap();
-    gateway.life.shutdown().soft.cancel();
+    gateway.life.shutdown().soft().cancel();
     assert_eq!(gateway.admin("/readyz").await.status, 503);
     assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err(), "a new connection was taken");
     s3.go();

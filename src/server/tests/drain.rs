@@ -9,7 +9,7 @@ async fn an_answer_in_flight_is_finished() {
     client.write_all(get("/feed").as_bytes()).await.unwrap();
     let feed = server.feeds.recv().await.unwrap();
     read_until(&mut client, "\r\n\r\n").await;
-    server.shutdown.soft.cancel();
+    server.shutdown.soft().cancel();
     refused(&server).await;
     feed.send(Bytes::from_static(b"late")).await.unwrap();
     drop(feed);
@@ -25,9 +25,9 @@ async fn the_hard_step_drops_an_answer() {
         let mut client = server.connect().await;
         client.write_all(get(path).as_bytes()).await.unwrap();
         let _feed = server.feeds.recv().await.unwrap();
-        server.shutdown.soft.cancel();
+        server.shutdown.soft().cancel();
         refused(&server).await;
-        server.shutdown.hard.cancel();
+        server.shutdown.hard().cancel();
         let rest = read_to_end(&mut client).await;
         assert!(!rest.ends_with("0\r\n\r\n"), "a cut answer must not look complete: {rest}");
         assert_eq!(server.stop().await, once(Outcome::Aborted), "{path}");
@@ -61,11 +61,11 @@ async fn an_upgraded_connection_goes_on_until_the_hard_step() {
     let upgrade = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     client.write_all(upgrade.as_bytes()).await.unwrap();
     read_until(&mut client, "\r\n\r\n").await;
-    server.shutdown.soft.cancel();
+    server.shutdown.soft().cancel();
     refused(&server).await;
     client.write_all(b"hello").await.unwrap();
     read_until(&mut client, "hello").await;
-    server.shutdown.hard.cancel();
+    server.shutdown.hard().cancel();
     assert_eq!(read_to_end(&mut client).await, "");
     assert_eq!(server.stop().await, once(Outcome::Aborted));
 }

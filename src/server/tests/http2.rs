@@ -257,7 +257,7 @@ async fn the_soft_step_finishes_what_is_in_flight() {
     let (response, _) = sender.send_request(request("/feed"), true).unwrap();
     let feed = server.feeds.recv().await.unwrap();
     let body = response.await.unwrap().into_body();
-    server.shutdown.soft.cancel();
+    server.shutdown.soft().cancel();
     // The GOAWAY has come once the client refuses to send.
     while sender.clone().ready().await.is_ok() {
         tokio::task::yield_now().await;
@@ -278,7 +278,7 @@ async fn the_hard_step_drops_answers() {
     let (never, _) = sender.send_request(request("/never"), true).unwrap();
     let never_feed = server.feeds.recv().await.unwrap();
     let body = begun.await.unwrap().into_body();
-    server.shutdown.hard.cancel();
+    server.shutdown.hard().cancel();
     assert!(read_body(body).await.is_err());
     assert!(never.await.is_err());
     feed.closed().await;

@@ -167,7 +167,7 @@ impl Gateway {
 
     /// Ends it as SIGTERM would, and waits.
     pub async fn stop(mut self) {
-        self.life.shutdown().soft.cancel();
+        self.life.shutdown().soft().cancel();
         (&mut self.running).await.unwrap();
     }
 }
