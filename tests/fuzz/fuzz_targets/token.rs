@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use mediagate::{
-    access::{Config, Error, KeyConfig, Presented, Verifier, inspect, looks_like_ours, present},
+    access::{Config, Covered, Error, KeyConfig, Presented, Verifier, inspect, looks_like_ours, present},
     object::ObjectUri,
 };
 use serde_json::Value;
@@ -78,9 +78,15 @@ fn signed(header: &str, claims: &str) {
     assert!(looks_like_ours(&token, &VERIFIER));
     assert_eq!(verify(exp).err(), Some(Error::TokenExpired), "also when it is remembered");
     let object = ObjectUri::parse("s3://media/a/b").expect("an object");
-    if grant.covers(&object, None, None).is_ok() {
-        let names = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("s3://media/"));
-        assert!(claims["objects"].as_array().is_some_and(|list| list.iter().any(names)));
+    match grant.covers(&object, None, None) {
+        Ok(Covered::Named) => {
+            let names = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("s3://media/"));
+            assert!(claims["objects"].as_array().is_some_and(|list| list.iter().any(names)));
+        }
+        Ok(Covered::IfLinkedTo(_)) => {
+            assert!(claims.get("objects").is_none() && claims.get("task").is_some())
+        }
+        Err(_) => {}
     }
 }
 
