@@ -14,7 +14,7 @@ mod connection;
 mod pool;
 mod request;
 
-use std::{fmt, future::poll_fn, io, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use http::{StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
@@ -25,7 +25,7 @@ use super::{Connector, connect::BoxError};
 pub use answer::Fields;
 pub use body::AnswerBody;
 use connection::Connection;
-use pool::Pool;
+use pool::{Connecting, Pool};
 pub use request::{Headers, RequestHead};
 
 /// Asks origins for objects. Cheap to clone: clones share their connections.
@@ -112,31 +112,25 @@ impl Fetcher {
         Self { connector, pool, piece: super::read_buffer(config) }
     }
 
-    /// Asks over a kept connection where there is one, and over a new one where there is none.
+    /// Asks over a kept connection where there is one, and where there is none over a new one or the first that another
+    /// request is done with meanwhile.
     pub async fn fetch(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Answer, FetchError> {
-        let kept = poll_fn(|cx| std::task::Poll::Ready(self.pool.take(&origin.name, ask.at, cx))).await;
-        self.fetch_over(kept, origin, ask).await
+        let connection = match self.kept(origin, ask.at).await {
+            Some(connection) => connection,
+            None if self.pool.keeps_any() => within(ask, self.connect_or_wait(origin, ask.at)).await?,
+            None => within(ask, self.connect(origin)).await?,
+        };
+        self.fetch_over(connection, ask).await
     }
 
     /// Asks over a connection that is certainly new.
     pub async fn fetch_freshly(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Answer, FetchError> {
-        self.fetch_over(None, origin, ask).await
+        let connection = within(ask, self.connect(origin)).await?;
+        self.fetch_over(connection, ask).await
     }
 
-    async fn fetch_over(
-        &self,
-        kept: Option<Box<Connection>>,
-        origin: &Origin,
-        ask: &Ask<'_>,
-    ) -> Result<Answer, FetchError> {
-        let due = ask.at + ask.first_byte;
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => match timeout_at(due, Box::pin(self.connect(origin))).await {
-                Ok(connected) => connected?,
-                Err(_) => return Err(FetchError::Silent),
-            },
-        };
+    async fn fetch_over(&self, mut connection: Box<Connection>, ask: &Ask<'_>) -> Result<Answer, FetchError> {
+        let due = ask.due();
         let mut unsent = Some(ask.head.as_bytes());
         let is_head = ask.head.is_head;
         let first = self.piece.min(FIRST_PIECE);
@@ -145,11 +139,58 @@ impl Fetcher {
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<Box<Connection>, FetchError> {
-        // Always ready: the connector has no state that a call could wait for.
-        let socket = self.connector.clone().call(origin.uri.clone()).await.map_err(FetchError::Connect)?;
-        Ok(Box::new(Connection::new(socket, Arc::clone(&origin.name))))
+    async fn kept(&self, origin: &Origin, now: Instant) -> Option<Box<Connection>> {
+        poll_fn(|cx| Poll::Ready(self.pool.take(&origin.name, now, cx))).await
     }
+
+    /// A new connection takes round trips, and more time than an answer where an origin is slow to accept: the first is taken
+    /// that there is. What was begun is left for the next request.
+    async fn connect_or_wait(&self, origin: &Origin, now: Instant) -> Result<Box<Connection>, FetchError> {
+        let (freed, begun) = self.pool.wait(&origin.name, now);
+        let mut is_own = begun.is_none();
+        let mut connecting = begun.unwrap_or_else(|| self.connect(origin));
+        loop {
+            tokio::select! {
+                // Who is woken sees to what it was woken for.
+                biased;
+                () = freed.notified() => if let Some(connection) = self.kept(origin, Instant::now()).await {
+                    self.pool.leave(&origin.name, connecting);
+                    return Ok(connection);
+                },
+                connected = &mut connecting => match connected {
+                    // It may have been left for too long.
+                    Err(_) if !is_own => (is_own, connecting) = (true, self.connect(origin)),
+                    connected => return connected,
+                },
+            }
+        }
+    }
+
+    fn connect(&self, origin: &Origin) -> Connecting {
+        // Always ready: the connector has no state that a call could wait for.
+        let connecting = self.connector.clone().call(origin.uri.clone());
+        let name = Arc::clone(&origin.name);
+        Box::pin(async move {
+            let socket = connecting.await.map_err(FetchError::Connect)?;
+            Ok(Box::new(Connection::new(socket, name)))
+        })
+    }
+}
+
+impl Ask<'_> {
+    /// When the head of the answer has to be there.
+    fn due(&self) -> Instant {
+        self.at + self.first_byte
+    }
+}
+
+/// A connection that is there before the answer has to be. Boxed: few requests make one, and all would hold the room for it.
+fn within<'a>(
+    ask: &Ask<'_>,
+    connecting: impl Future<Output = Result<Box<Connection>, FetchError>> + 'a,
+) -> Pin<Box<impl Future<Output = Result<Box<Connection>, FetchError>> + 'a>> {
+    let due = ask.due();
+    Box::pin(async move { timeout_at(due, connecting).await.unwrap_or(Err(FetchError::Silent)) })
 }
 
 impl FetchError {

@@ -1,11 +1,17 @@
 //! Objects read from sockets that say what they are told to.
 
-use std::future::poll_fn;
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
+use futures_util::poll;
 use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::{
     net::TcpStream,
+    sync::Semaphore,
     time::{Instant, sleep},
 };
 
@@ -30,8 +36,12 @@ fn ask(head: &RequestHead) -> Ask<'_> {
     Ask { head, at: Instant::now(), first_byte, idle }
 }
 
+async fn begin(fetcher: &Fetcher, origin: &Origin) -> Result<Answer, FetchError> {
+    fetcher.fetch(origin, &ask(&head(&Method::GET, "/media/a%20b?x=1"))).await
+}
+
 async fn fetch(fetcher: &Fetcher, origin: &Origin) -> Result<String, FetchError> {
-    let answer = fetcher.fetch(origin, &ask(&head(&Method::GET, "/media/a%20b?x=1"))).await?;
+    let answer = begin(fetcher, origin).await?;
     let body = answer.body.collect().await?.to_bytes();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
@@ -125,6 +135,98 @@ async fn bodies_are_the_same_however_they_come_in() {
                 (got, want) => panic!("{answer}: {got:?}, not {want:?}"),
             }
         }
+    }
+}
+
+/// An origin whose name is looked up as often as the semaphore permits, and how often that was tried.
+async fn slow_origin(config: &Config) -> (Fetcher, Origin, TcpListener, Arc<(Semaphore, AtomicUsize)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let lookups = Arc::new((Semaphore::new(1), AtomicUsize::new(0)));
+    let resolver = Resolver::new({
+        let lookups = Arc::clone(&lookups);
+        move |_| {
+            let lookups = Arc::clone(&lookups);
+            Box::pin(async move {
+                lookups.1.fetch_add(1, Ordering::Relaxed);
+                lookups.0.acquire().await?.forget();
+                Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
+            })
+        }
+    });
+    let fetcher = Egress::build_with(config, &resolver).unwrap().fetcher().clone();
+    let url = format!("http://s3.test:{}/", listener.local_addr().unwrap().port());
+    (fetcher, Origin::of(&url.parse().unwrap()).unwrap(), listener, lookups)
+}
+
+/// A connection that serves, with another that was begun for a request that took the first one when it came free.
+async fn with_one_begun(fetcher: &Fetcher, origin: &Origin, listener: &TcpListener) -> TcpStream {
+    let (begun, rest) = KEPT.split_at(KEPT.len() - 2);
+    let served = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        say(&mut socket, begun, 1000).await;
+        socket
+    };
+    let (mut socket, under_way) = tokio::join!(served, begin(fetcher, origin));
+    let mut waiting = pin!(fetch(fetcher, origin));
+    let mut gone = Box::pin(fetch(fetcher, origin));
+    assert!(poll!(gone.as_mut()).is_pending() && poll!(waiting.as_mut()).is_pending());
+    drop(gone);
+    let served = async {
+        socket.write_all(rest.as_bytes()).await.unwrap();
+        under_way.unwrap().body.collect().await.unwrap();
+        say(&mut socket, KEPT, 1000).await
+    };
+    let (_, answer) = tokio::join!(served, waiting);
+    assert_eq!(answer.unwrap(), "hello");
+    socket
+}
+
+/// Without it a request waits for an origin that is slow to accept while others come and go.
+#[tokio::test]
+async fn who_waits_for_a_connection_takes_one_that_comes_free() {
+    let (fetcher, origin, listener, lookups) = slow_origin(&Config::default()).await;
+    let mut socket = with_one_begun(&fetcher, &origin, &listener).await;
+    let (_, under_way) = tokio::join!(say(&mut socket, KEPT, 1000), begin(&fetcher, &origin));
+    lookups.0.add_permits(1);
+    let served = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        say(&mut socket, KEPT, 1000).await
+    };
+    let (_, answer) = tokio::join!(served, fetch(&fetcher, &origin));
+    assert_eq!(answer.unwrap(), "hello");
+    assert_eq!(lookups.1.load(Ordering::Relaxed), 3, "what was begun is not begun again");
+    drop(under_way);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_left_and_fails_is_begun_again() {
+    let (fetcher, origin, listener, lookups) = slow_origin(&Config::default()).await;
+    let mut socket = with_one_begun(&fetcher, &origin, &listener).await;
+    let (_, under_way) = tokio::join!(say(&mut socket, KEPT, 1000), begin(&fetcher, &origin));
+    lookups.0.close();
+    assert!(matches!(fetch(&fetcher, &origin).await, Err(FetchError::Connect(_))));
+    assert_eq!(lookups.1.load(Ordering::Relaxed), 4);
+    drop(under_way);
+}
+
+/// Who turned reuse off has an origin that breaks on it.
+#[tokio::test]
+async fn nothing_is_shared_where_nothing_is_kept() {
+    for config in [
+        Config { max_idle_per_host: 0, ..Config::default() },
+        Config { pool_idle_timeout: Duration::ZERO, ..Config::default() },
+    ] {
+        let (fetcher, origin, listener, lookups) = slow_origin(&config).await;
+        let served = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            say(&mut socket, KEPT, 1000).await;
+            socket
+        };
+        let (_socket, answer) = tokio::join!(served, fetch(&fetcher, &origin));
+        assert_eq!(answer.unwrap(), "hello");
+        let mut another = pin!(fetch(&fetcher, &origin));
+        assert!(poll!(another.as_mut()).is_pending());
+        assert_eq!(lookups.1.load(Ordering::Relaxed), 2);
     }
 }
 
