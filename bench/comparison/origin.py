@@ -12,7 +12,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/origin.pid;
 error_log {folder}/origin.error.log;
-events {{ worker_connections 16384; }}
+events {{ worker_connections 16384; multi_accept on; }}
 http {{
     access_log off;
     sendfile on;
