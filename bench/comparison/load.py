@@ -3,7 +3,9 @@
 import itertools
 import json
 import os
+import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,17 @@ from comparison.cases import Case
 SCRIPT = Path(__file__).with_name("load.lua")
 # Objects that were never asked for: each call takes the next million.
 _MILLIONS = itertools.count(1)
+# A browser's, without those of one request.
+_HEADERS = {
+    "Host": "media.example.org",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+    "Accept-Language": "en-GB,en;q=0.5",
+    "Referer": "https://app.example.org/",
+    "Sec-Fetch-Dest": "image",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "same-site",
+}
 
 
 @dataclass(frozen=True)
@@ -27,12 +40,12 @@ class Figures:
 
 
 def warm_up(side, case: Case) -> None:
-    _wrk(side, case, seconds=1)
+    _load(side, case, seconds=1)
 
 
 def ask(side, case: Case, seconds: float) -> Figures:
     before = cpu_seconds(side.pid)
-    said = _wrk(side, case, seconds)
+    said = _load(side, case, seconds)
     spent = cpu_seconds(side.pid) - before
     # An answer of 100 MiB that was not ended counts for the part that came.
     requests = said["requests"] if case.size < 1 << 20 else said["bytes"] / case.size
@@ -46,21 +59,49 @@ def ask(side, case: Case, seconds: float) -> Figures:
     )
 
 
-def _wrk(side, case: Case, seconds: float) -> dict:
+def _load(side, case: Case, seconds: float) -> dict:
     target = f"/media/media/{case.target}"
-    plan = {
-        "target": target + side.query(target), "token": side.token(case.algorithm), "range": case.range,
-        "first": next(_MILLIONS) * 1_000_000, "rest": case.rest,
-    }
+    target += side.query(target)
+    headers = {**_HEADERS, "Authorization": f"Bearer {side.token(case.algorithm)}", **({"Range": case.range} if case.range else {})}
     # wrk takes whole seconds only.
-    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s", "-s", str(SCRIPT),
-               side.url(tls=case.setting == "tls")]
-    environment = {**os.environ, "COMPARE_PLAN": "".join(f"{name}\t{value}\n" for name, value in plan.items())}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    said = json.loads(done.stdout.partition("FIGURES ")[2] or "{}")
+    seconds = max(1, round(seconds))
+    said, output = (_h2load if case.streams else _wrk)(side, case, target, headers, seconds)
     if not said or said["bad"] or said["lost"] or said["requests"] == 0 and case.size < 1 << 20:
-        raise SystemExit(f"{side.name} did not answer {case.name} as it should: {said}\n{done.stdout}{done.stderr}{side.tail()}")
+        raise SystemExit(f"{side.name} did not answer {case.name} as it should: {said}\n{output}{side.tail()}")
     return said
+
+
+def _wrk(side, case: Case, target: str, headers: dict[str, str], seconds: int) -> tuple[dict, str]:
+    plan = {"target": target, "first": next(_MILLIONS) * 1_000_000, "rest": case.rest}
+    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{seconds}s", "--timeout", "60s", "-s", str(SCRIPT),
+               side.url(tls=case.setting == "tls")]
+    environment = {**os.environ, "COMPARE_PLAN": _rows(plan), "COMPARE_HEADERS": _rows(headers)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(done.stdout.partition("FIGURES ")[2] or "{}"), done.stdout + done.stderr
+
+
+def _rows(values: dict) -> str:
+    return "".join(f"{name}\t{value}\n" for name, value in values.items())
+
+
+def _h2load(side, case: Case, target: str, headers: dict[str, str], seconds: int) -> tuple[dict, str]:
+    # Names are in lower case in HTTP/2, and the host is that of the URL.
+    given = [part for name, value in headers.items() if name != "Host" for part in ("-H", f"{name.lower()}: {value}")]
+    with tempfile.NamedTemporaryFile() as log:
+        command = ["h2load", "-t1", f"-c{case.connections}", f"-m{case.streams}", f"-D{seconds}", f"--log-file={log.name}", *given,
+                   side.url(tls=True) + target]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        answers = [line.split() for line in log.read().decode().splitlines()]
+    output = done.stdout + done.stderr
+    took = sorted(int(microseconds) for _, status, microseconds in answers if int(status) == case.status)
+    read = re.search(r"\((\d+)\) data$", output, re.MULTILINE)
+    if not took or read is None or "Application protocol: h2" not in output:
+        return {}, output
+    return {
+        "requests": len(took), "bytes": int(read[1]), "seconds": seconds, "bad": len(answers) - len(took),
+        "p50": took[len(took) // 2] / 1e6, "p99": took[len(took) * 99 // 100] / 1e6,
+        "lost": sum(int(count) for count in re.findall(r"(\d+) (?:failed|errored|timeout)", output)),
+    }, output
 
 
 def tree(pid: int) -> list[int]:
