@@ -117,8 +117,7 @@ impl Fetcher {
     pub async fn fetch(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Answer, FetchError> {
         let connection = match self.kept(origin, ask.at).await {
             Some(connection) => connection,
-            None if self.pool.keeps_any() => within(ask, self.connect_or_wait(origin, ask.at)).await?,
-            None => within(ask, self.connect(origin)).await?,
+            None => within(ask, self.connect_or_wait(origin, ask.at)).await?,
         };
         self.fetch_over(connection, ask).await
     }
@@ -146,6 +145,9 @@ impl Fetcher {
     /// A new connection takes round trips, and more time than an answer where an origin is slow to accept: the first is taken
     /// that there is. What was begun is left for the next request.
     async fn connect_or_wait(&self, origin: &Origin, now: Instant) -> Result<Box<Connection>, FetchError> {
+        if !self.pool.keeps_any() {
+            return self.connect(origin).await;
+        }
         let (freed, begun) = self.pool.wait(&origin.name, now);
         let mut is_own = begun.is_none();
         let mut connecting = begun.unwrap_or_else(|| self.connect(origin));

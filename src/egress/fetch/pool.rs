@@ -89,8 +89,10 @@ impl Pool {
         let mut kept = self.lock();
         self.see_to_sweeping(&mut kept);
         let of_origin = kept.of_thread().entry(Arc::clone(origin)).or_default();
-        let begun = of_origin.begun.pop_back().and_then(|begun| begun.fresh(now, self.idle_timeout));
-        (Arc::clone(&of_origin.freed), begun)
+        let (freed, begun) = (Arc::clone(&of_origin.freed), of_origin.begun.pop_back());
+        // Closing one that is too old takes longer than anybody should wait for the lock.
+        drop(kept);
+        (freed, begun.and_then(|begun| begun.fresh(now, self.idle_timeout)))
     }
 
     /// Takes a connection back whose last answer was read to its end.
